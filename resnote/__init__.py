@@ -1,0 +1,1 @@
+"""resnote: the helper package of the course of the same name."""

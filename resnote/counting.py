@@ -1,0 +1,343 @@
+"""What a residual block costs, in closed form and without torch.
+
+Every operation is one `Row`: output shape, parameters, multiply-accumulates, elementwise
+operations, bytes. The add and the shortcut are rows like the others. A block is the rows of
+F(x), of the shortcut and of what follows them, with the totals and three activation memories.
+
+Conventions, used everywhere in this course:
+
+* All numbers are for **one example** and float32: shapes are (C, H, W), values take 4 bytes.
+* A multiply-accumulate (MAC) is one multiplication and one addition. FLOPs are 2 x MACs.
+* A bias is not a MAC: it is one addition per output value, an elementwise operation.
+* Batch norm is counted as the one multiplication and one addition per value that it costs
+  at inference, ReLU and the add as one operation per value.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from resnote.settings import (Problem, SettingError, check_block, check_pair, check_padding, check_shape,
+                              check_size, strided_length, why_not_addable)
+from resnote.tables import format_bytes, format_shape, html_table, text_table
+
+BYTES_PER_VALUE = 4  # float32
+
+
+class Row(NamedTuple):
+    """One operation on one example.
+
+    ``output`` is (C, H, W); ``elementwise`` counts operations; ``bytes`` is the size of the
+    output; ``formula`` is the arithmetic behind ``parameters``, with the numbers filled in.
+    """
+
+    name: str
+    kind: str  # "conv", "bn", "relu", "pad" or "add"
+    output: tuple[int, int, int]
+    parameters: int
+    macs: int
+    elementwise: int
+    bytes: int
+    formula: str
+
+
+# --- one operation ---------------------------------------------------------------------------
+
+
+def conv2d(shape, out_channels, kernel_size, *, stride=1, padding=0, dilation=1, groups=1,
+           bias=True, name="conv") -> Row:
+    """Count one 2-d convolution, with the arguments of `torch.nn.Conv2d`.
+
+    Parameters
+    ----------
+    shape : (C, H, W) of the input
+    kernel_size, stride, padding, dilation : whole number, or a pair (height, width);
+        padding may also be ``'same'`` or ``'valid'``
+    groups : divides both channel counts; each filter sees C / groups channels
+
+    Raises
+    ------
+    SettingError
+        where `torch.nn.Conv2d` could not be built or run, and where it has no channels.
+    """
+    in_channels, height, width = check_shape(shape)
+    check_size("out_channels", out_channels)
+    check_size("groups", groups)
+    kernel_h, kernel_w = check_pair("kernel_size", kernel_size)
+    stride_h, stride_w = check_pair("stride", stride)
+    dilation_h, dilation_w = check_pair("dilation", dilation)
+    if in_channels % groups or out_channels % groups:
+        raise SettingError(
+            f"groups={groups} must divide both channel counts, and they are {in_channels} in and "
+            f"{out_channels} out. Choose a common divisor of the two.")
+    reach_h, reach_w = dilation_h * (kernel_h - 1), dilation_w * (kernel_w - 1)
+    if padding == "same":
+        if stride_h != 1 or stride_w != 1:
+            raise SettingError(f"padding='same' keeps the size, so it needs stride 1, not {stride}. "
+                               "Give the padding as a number, or use stride=1.")
+        out_h, out_w = height, width
+    else:
+        pad_h, pad_w = check_padding(padding)
+        if height + 2 * pad_h <= reach_h or width + 2 * pad_w <= reach_w:
+            raise SettingError(
+                f"A kernel that reaches over {reach_h + 1} x {reach_w + 1} pixels does not fit into "
+                f"{height + 2 * pad_h} x {width + 2 * pad_w} (image and padding). "
+                "Use a smaller kernel or dilation, or more padding.")
+        out_h = (height + 2 * pad_h - reach_h - 1) // stride_h + 1
+        out_w = (width + 2 * pad_w - reach_w - 1) // stride_w + 1
+
+    values = out_channels * out_h * out_w
+    per_value = kernel_h * kernel_w * (in_channels // groups)  # one filter, at one place
+    return Row(
+        name, "conv", (out_channels, out_h, out_w),
+        per_value * out_channels + (out_channels if bias else 0),
+        per_value * values,
+        values if bias else 0,
+        values * BYTES_PER_VALUE,
+        f"{kernel_h}·{kernel_w}·" + (f"({in_channels}/{groups})" if groups > 1 else f"{in_channels}")
+        + f"·{out_channels}" + (f" + {out_channels}" if bias else ""))
+
+
+def batch_norm2d(shape, *, affine=True, name="bn") -> Row:
+    """Count batch norm: a scale and a shift per channel; two operations per value at inference.
+
+    The running mean and variance are buffers, not parameters.
+    """
+    channels, height, width = check_shape(shape)
+    values = channels * height * width
+    return Row(name, "bn", (channels, height, width), 2 * channels if affine else 0, 0, 2 * values,
+               values * BYTES_PER_VALUE, f"2·{channels}" if affine else "")
+
+
+def relu(shape, *, name="relu") -> Row:
+    """Count a ReLU: no parameters, one operation per value."""
+    channels, height, width = check_shape(shape)
+    values = channels * height * width
+    return Row(name, "relu", (channels, height, width), 0, 0, values, values * BYTES_PER_VALUE, "")
+
+
+def add(fx_shape, x_shape, *, name="add") -> Row:
+    """Count F(x) + x: one operation per value.
+
+    Raises
+    ------
+    SettingError
+        unless both shapes are the same. Stricter than PyTorch, which repeats ("broadcasts") an
+        axis of length 1 without a word.
+    """
+    fx_shape, x_shape = check_shape(fx_shape), check_shape(x_shape)
+    if fx_shape != x_shape:
+        raise SettingError(why_not_addable(fx_shape, x_shape))
+    values = fx_shape[0] * fx_shape[1] * fx_shape[2]
+    return Row(name, "add", fx_shape, 0, 0, values, values * BYTES_PER_VALUE, "")
+
+
+# --- blocks ----------------------------------------------------------------------------------
+
+
+class BlockCount(NamedTuple):
+    """The rows of one block, its totals, and what is wrong with it, if anything.
+
+    ``residual`` is F(x), ``shortcut`` what x passes through (no rows: the identity), ``after`` is
+    the add and the last ReLU. While ``problem`` is set, ``after`` is empty: nothing comes out.
+    """
+
+    name: str
+    input: tuple[int, int, int]
+    residual: tuple[Row, ...]
+    shortcut: tuple[Row, ...]
+    after: tuple[Row, ...]
+    problem: Problem | None = None
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return self.residual + self.shortcut + self.after
+
+    @property
+    def parameters(self) -> int:
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates. FLOPs would be twice this."""
+        return sum(row.macs for row in self.rows)
+
+    @property
+    def elementwise(self) -> int:
+        return sum(row.elementwise for row in self.rows)
+
+    @property
+    def all_outputs(self) -> int:
+        """Bytes of every row's output, were they all kept. This is what most tools call memory."""
+        return sum(row.bytes for row in self.rows)
+
+    @property
+    def saved_for_backward(self) -> int:
+        """Bytes that autograd keeps in training, the input included.
+
+        A convolution and a batch norm save their input, a ReLU its output, the add nothing; batch
+        norm also saves the batch's mean and inverse deviation of each channel. A tensor that two
+        operations save is kept once.
+        """
+        total = _bytes(self.input)
+        for chain in (self.residual + self.after, self.shortcut):
+            for row, following in zip(chain, chain[1:] + (None,)):
+                if row.kind == "relu" or (following and following.kind in ("conv", "bn")):
+                    total += row.bytes
+                if row.kind == "bn":
+                    total += 2 * row.output[0] * BYTES_PER_VALUE
+        return total
+
+    @property
+    def inference_peak(self) -> int:
+        """Most bytes alive at once without autograd, the input included.
+
+        x lives until the block returns, since the caller holds it; F(x) lives from its last row to
+        the end, as in the `forward` of `resnote.blocks`. Scratch space inside an operation is not
+        counted.
+        """
+        x = _bytes(self.input)
+        peak, fx, sum_bytes = x, 0, 0
+        for row in self.residual:
+            peak, fx = max(peak, x + fx + row.bytes), row.bytes
+        branch = 0
+        for row in self.shortcut:
+            peak, branch = max(peak, x + fx + branch + row.bytes), row.bytes
+        for row in self.after:
+            if row.kind == "add":
+                peak, sum_bytes = max(peak, x + fx + branch + row.bytes), row.bytes
+            else:
+                peak = max(peak, x + fx + sum_bytes + row.bytes)
+        return peak
+
+    def as_dict(self) -> dict:
+        """Totals and rows as plain Python values, ready for `json.dumps`."""
+        return {
+            "name": self.name, "input": self.input,
+            "parameters": self.parameters, "macs": self.macs, "elementwise": self.elementwise,
+            "all_outputs": self.all_outputs, "saved_for_backward": self.saved_for_backward,
+            "inference_peak": self.inference_peak,
+            "problem": self.problem and self.problem._asdict(),
+            "rows": [row._asdict() for row in self.rows],
+        }
+
+    def as_text(self) -> str:
+        """The table as a model summary prints it, the add and the shortcut included."""
+        return text_table(HEADINGS, self._cells()) + "\n" + "\n".join(self._summary())
+
+    def as_html(self) -> str:
+        return html_table(HEADINGS, self._cells(), caption=self.name, notes=self._summary())
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
+
+    def _cells(self) -> list[list[str]]:
+        cells = [[row.name, format_shape(row.output), f"{row.parameters:,}", row.formula,
+                  f"{row.macs:,}", f"{row.elementwise:,}", format_bytes(row.bytes)]
+                 for row in self.rows]
+        return cells + [["total", "", f"{self.parameters:,}", "", f"{self.macs:,}",
+                         f"{self.elementwise:,}", format_bytes(self.all_outputs)]]
+
+    def _summary(self) -> list[str]:
+        lines = [f"Activation memory, one example, float32: "
+                 f"all outputs {format_bytes(self.all_outputs)}, "
+                 f"saved for backward {format_bytes(self.saved_for_backward)}, "
+                 f"inference peak {format_bytes(self.inference_peak)}."]
+        return lines + ([f"This block cannot run: {self.problem.message}"] if self.problem else [])
+
+
+HEADINGS = ("row", "output", "parameters", "formula", "multiply–accumulates", "elementwise", "bytes")
+
+
+def plain_block(in_channels, width, out_channels, **settings) -> BlockCount:
+    """Count two k x k convolutions with a ReLU after each and no shortcut.
+
+    Settings as in `basic_block`, without the shortcut's.
+    """
+    return _block("plain block", in_channels, (width, out_channels), (False, False), shortcut=None,
+                  **settings)
+
+
+def basic_block(in_channels, width, out_channels, **settings) -> BlockCount:
+    """Count He et al.'s two-layer block: two k x k convolutions, the add, ReLU (2015, Fig. 5 left).
+
+    Parameters
+    ----------
+    in_channels, width, out_channels : channels of x, between the convolutions, and of F(x)
+    size : height and width of the image, or one number for both
+    kernel_size : odd whole number, 3 by default
+    stride : of the first k x k convolution and of the shortcut, 1 by default
+    bias : whether the convolutions have one, False by default
+    batch_norm : whether one follows each convolution, True by default
+    shortcut : 'identity', 'zero-pad' (option A) or 'projection' (options B, C)
+    projection_kernel_size, projection_bias : 1, and as ``bias``, by default
+    strict : False returns a block that cannot run, with its ``problem``, instead of raising
+
+    Raises
+    ------
+    SettingError
+        for sizes that are not whole numbers of 1 or more; and, when strict, for an even kernel and
+        for an F(x) and a shortcut that cannot be added.
+    """
+    return _block("basic block", in_channels, (width, out_channels), (False, False), **settings)
+
+
+def bottleneck(in_channels, width, out_channels, **settings) -> BlockCount:
+    """Count He et al.'s bottleneck: 1x1 down, k x k, 1x1 up, the add, ReLU (2015, Fig. 5 right).
+
+    Settings as in `basic_block`; the stride stands on the k x k convolution, as in torchvision
+    (the paper puts it on the first 1x1).
+    """
+    return _block("bottleneck", in_channels, (width, width, out_channels), (True, False, True),
+                  **settings)
+
+
+def _block(name, in_channels, widths, pointwise, *, size=320, kernel_size=3, stride=1, bias=False,
+           batch_norm=True, shortcut="identity", projection_kernel_size=1, projection_bias=None,
+           strict=True) -> BlockCount:
+    x = (in_channels, *check_pair("size", size))
+    problem = check_block(in_channels, widths[0], widths[-1], x[1:], kernel_size, stride, shortcut,
+                          projection_kernel_size)
+    if problem and strict:
+        raise SettingError(problem.message)
+
+    residual, shape, last, strided = [], x, len(widths), False
+    for number, (channels, is_pointwise) in enumerate(zip(widths, pointwise), start=1):
+        kernel = 1 if is_pointwise else kernel_size
+        step = stride if not is_pointwise and not strided else 1
+        strided = strided or not is_pointwise
+        row = conv2d(shape, channels, kernel, stride=step, padding=kernel // 2, bias=bias,
+                     name=f"conv{number}")
+        residual.append(row)
+        shape = row.output
+        if batch_norm:
+            residual.append(batch_norm2d(shape, name=f"bn{number}"))
+        if number < last:
+            residual.append(relu(shape, name=f"relu{number}"))
+
+    branch = []
+    if problem is None or problem.where != "shortcut":
+        if shortcut == "projection":
+            with_bias = bias if projection_bias is None else projection_bias
+            row = conv2d(x, widths[-1], projection_kernel_size, stride=stride,
+                         padding=projection_kernel_size // 2, bias=with_bias, name="projection")
+            branch.append(row)
+            if batch_norm:
+                branch.append(batch_norm2d(row.output, name="projection bn"))
+        elif shortcut == "zero-pad" and (stride != 1 or widths[-1] != in_channels):
+            padded = (widths[-1], strided_length(x[1], stride), strided_length(x[2], stride))
+            branch.append(Row("zero-pad", "pad", padded, 0, 0, 0, _bytes(padded), ""))
+
+    after = ()
+    if problem is None:
+        after = (relu(shape, name=f"relu{last}"),)
+        if shortcut is not None:
+            after = (add(shape, branch[-1].output if branch else x),) + after
+    return BlockCount(name, x, tuple(residual), tuple(branch), after, problem)
+
+
+def _bytes(shape) -> int:
+    return shape[0] * shape[1] * shape[2] * BYTES_PER_VALUE

@@ -1,0 +1,154 @@
+"""Which settings a convolution or a residual block can have, and the sentence for those it cannot.
+
+Shared by `resnote.counting`, which counts blocks without torch, and `resnote.blocks`, which builds
+them: both refuse the same settings with the same words.
+"""
+
+from __future__ import annotations
+
+from operator import index
+from typing import NamedTuple
+
+SHORTCUTS = ("identity", "zero-pad", "projection")
+
+
+class SettingError(ValueError):
+    """A setting that no network can have; the message says what to do about it."""
+
+
+class Problem(NamedTuple):
+    """Why a block cannot run: where it fails ("kernel", "shortcut" or "add"), and a sentence."""
+
+    where: str
+    message: str
+
+
+def check_block(in_channels, width, out_channels, size, kernel_size, stride, shortcut,
+                projection_kernel_size=1) -> Problem | None:
+    """Where a block with these settings fails, and why; None when it runs.
+
+    ``size`` is (height, width), or None when it is not known yet, as when a module is built.
+    ``shortcut`` may be None: no shortcut.
+
+    Raises
+    ------
+    SettingError
+        for sizes that are not whole numbers of 1 or more, and for an unknown shortcut.
+    """
+    for what, value in (("in_channels", in_channels), ("width", width),
+                        ("out_channels", out_channels), ("kernel_size", kernel_size),
+                        ("stride", stride), ("projection_kernel_size", projection_kernel_size)):
+        check_size(what, value)
+    if shortcut is not None and shortcut not in SHORTCUTS:
+        raise SettingError(f"shortcut={shortcut!r} is not known. Use one of "
+                           + ", ".join(map(repr, SHORTCUTS)) + ".")
+    if kernel_size % 2 == 0:
+        return Problem("kernel", why_not_even(kernel_size))
+    if shortcut == "projection" and projection_kernel_size % 2 == 0:
+        return Problem("shortcut", why_not_even(projection_kernel_size))
+    if shortcut == "zero-pad" and out_channels < in_channels:
+        return Problem("shortcut", (
+            f"Zero-padding adds channels and cannot take any away: x has {in_channels}, F(x) has "
+            f"{out_channels}. Use shortcut='projection', or out_channels of {in_channels} or more."))
+    if shortcut == "identity" and stride != 1:
+        fx, x = (out_channels, *(strided_length(n, stride) for n in size or ())), (in_channels, *(size or ()))
+        return Problem("add", why_not_addable(fx, x) if size and fx != x else (
+            f"With stride {stride}, F(x) is smaller than x and must not be added to it. "
+            "Use shortcut='projection' or 'zero-pad', or stride=1."))
+    if shortcut == "identity" and in_channels != out_channels:
+        return Problem("add", why_not_addable((out_channels,), (in_channels,)))
+    return None
+
+
+def why_not_even(kernel_size) -> str:
+    return (f"A {kernel_size} x {kernel_size} kernel has no centre pixel: no padding gives an image of "
+            f"the same size, so F(x) would not lie on x. Use an odd kernel, {kernel_size - 1} or "
+            f"{kernel_size + 1}.")
+
+
+def why_not_addable(fx, x) -> str:
+    """The sentence for two shapes, (C,) or (C, H, W), that F(x) + x must not mix."""
+    if fx[0] != x[0]:
+        silent = ""
+        if 1 in (fx[0], x[0]) and _broadcasts(fx, x):
+            one, many, count = ("F(x)", "x", x[0]) if fx[0] == 1 else ("x", "F(x)", fx[0])
+            silent = (f" PyTorch would not complain: it would add the one channel of {one} to each of the "
+                      f"{count} channels of {many}.")
+        return (f"F(x) has {_channels(fx[0])} and x has {x[0]}: they must not be added.{silent} "
+                "Use shortcut='projection', or make out_channels equal in_channels.")
+    silent = (" PyTorch would not complain: it would repeat the single row or column."
+              if _broadcasts(fx, x) else "")
+    return (f"F(x) is {fx[1]} x {fx[2]} and x is {x[1]} x {x[2]}: they must not be added.{silent} "
+            "Use shortcut='projection' or 'zero-pad' with the same stride, or stride=1.")
+
+
+# --- sizes -----------------------------------------------------------------------------------
+
+
+def check_size(name, value):
+    """Raise `SettingError` unless ``value`` is a whole number of 1 or more."""
+    if type(value) is int and value > 0:  # the quick way out: an explorer counts at every move
+        return
+    if not _is_whole(value) or value < 1:
+        raise SettingError(f"{name} is {value!r}; it must be a whole number of 1 or more. "
+                           f"Give {name} as an int, such as {3 if 'kernel' in name else 1}.")
+
+
+def check_shape(shape) -> tuple[int, int, int]:
+    """Return ``shape`` as (C, H, W), or raise `SettingError`."""
+    try:
+        channels, height, width = shape
+    except (TypeError, ValueError):
+        raise SettingError(f"The shape is {shape!r}; it must be (channels, height, width) of one "
+                           "example, without the batch axis.") from None
+    check_size("channels", channels)
+    check_size("height", height)
+    check_size("width", width)
+    return channels, height, width
+
+
+def _is_whole(value) -> bool:
+    if isinstance(value, bool):
+        return False
+    try:
+        index(value)
+    except TypeError:
+        return False
+    return True
+
+
+def check_pair(name, value) -> tuple[int, int]:
+    if type(value) is int and value > 0:
+        return value, value
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        for item in value:
+            check_size(name, item)
+        return tuple(value)
+    check_size(name, value)
+    return value, value
+
+
+def check_padding(value) -> tuple[int, int]:
+    if type(value) is int and value >= 0:
+        return value, value
+    if value == "valid":
+        return 0, 0
+    pair = tuple(value) if isinstance(value, (tuple, list)) and len(value) == 2 else (value, value)
+    for item in pair:
+        if not _is_whole(item) or item < 0:
+            raise SettingError(f"padding is {value!r}; it must be 0 or a positive whole number, a pair of "
+                               "them, 'same' or 'valid'.")
+    return pair
+
+
+def strided_length(length, stride) -> int:
+    """Length after a 'same' convolution of that stride, which keeps pixels 0, stride, 2·stride …"""
+    return (length - 1) // stride + 1
+
+
+def _broadcasts(a, b) -> bool:
+    return all(p == q or 1 in (p, q) for p, q in zip(a, b))
+
+
+def _channels(count) -> str:
+    return "1 channel" if count == 1 else f"{count} channels"

@@ -1,0 +1,60 @@
+"""Numbers as people read them, and tables of them as text and as HTML."""
+
+from __future__ import annotations
+
+from html import escape
+
+
+def text_table(headings, rows) -> str:
+    """Columns padded to their widest cell; the first to the left, the others to the right."""
+    table = [list(headings), *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(headings))]
+    lines = ["  ".join(cell.ljust(width) if i == 0 else cell.rjust(width)
+                       for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
+             for row in table]
+    rule = "-" * max(map(len, lines))
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def html_table(headings, rows, *, caption, notes=()) -> str:
+    """The same table for a page; the last row is the total."""
+    border = "border-top:1px solid var(--jp-border-color1,#bbb)"
+    head = "".join(f'<th scope="col" style="text-align:{_side(i)}">{escape(h)}</th>'
+                   for i, h in enumerate(headings))
+    body = "".join(
+        f'<tr style="{border if row is rows[-1] else ""}">'
+        + f'<th scope="row" style="text-align:left;font-weight:{"bold" if row is rows[-1] else "normal"}">'
+        + f"{escape(row[0])}</th>"
+        + "".join(f'<td style="text-align:right;white-space:nowrap">{escape(cell)}</td>' for cell in row[1:])
+        + "</tr>" for row in rows)
+    below = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    return (f'<div style="overflow-x:auto"><table><caption style="text-align:left">{escape(caption)}'
+            f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{below}")
+
+
+def _side(column) -> str:
+    return "left" if column == 0 else "right"
+
+
+def format_shape(shape) -> str:
+    return " × ".join(str(n) for n in shape)
+
+
+def format_bytes(count) -> str:
+    """Bytes in the largest binary unit below them: 409600 -> '400 KiB'."""
+    size, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:,.4g} {unit}" if size < 1000 else f"{size:,.0f} {unit}"
+
+
+def format_macs(count) -> str:
+    """Multiply-accumulates with an SI prefix: 7130316800 -> '7.13 G'."""
+    size, unit = float(count), ""
+    for larger in ("k", "M", "G", "T", "P"):
+        if size < 999.5:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.3g} {unit}".strip()
