@@ -53,7 +53,7 @@ def check_block(in_channels, width, out_channels, size, kernel_size, stride, sho
     if shortcut == "identity" and stride != 1:
         fx, x = (out_channels, *(strided_length(n, stride) for n in size or ())), (in_channels, *(size or ()))
         return Problem("add", why_not_addable(fx, x) if size and fx != x else (
-            f"With stride {stride}, F(x) is smaller than x and must not be added to it. "
+            f"With stride {stride}, F(x) is smaller than x and cannot be added to it. "
             "Use shortcut='projection' or 'zero-pad', or stride=1."))
     if shortcut == "identity" and in_channels != out_channels:
         return Problem("add", why_not_addable((out_channels,), (in_channels,)))
@@ -74,11 +74,11 @@ def why_not_addable(fx, x) -> str:
             one, many, count = ("F(x)", "x", x[0]) if fx[0] == 1 else ("x", "F(x)", fx[0])
             silent = (f" PyTorch would not complain: it would add the one channel of {one} to each of the "
                       f"{count} channels of {many}.")
-        return (f"F(x) has {_channels(fx[0])} and x has {x[0]}: they must not be added.{silent} "
+        return (f"F(x) has {_channels(fx[0])} and x has {x[0]}: they {_verb(silent)}.{silent} "
                 "Use shortcut='projection', or make out_channels equal in_channels.")
     silent = (" PyTorch would not complain: it would repeat the single row or column."
               if _broadcasts(fx, x) else "")
-    return (f"F(x) is {fx[1]} x {fx[2]} and x is {x[1]} x {x[2]}: they must not be added.{silent} "
+    return (f"F(x) is {fx[1]} x {fx[2]} and x is {x[1]} x {x[2]}: they {_verb(silent)}.{silent} "
             "Use shortcut='projection' or 'zero-pad' with the same stride, or stride=1.")
 
 
@@ -144,6 +144,10 @@ def check_padding(value) -> tuple[int, int]:
 def strided_length(length, stride) -> int:
     """Length after a 'same' convolution of that stride, which keeps pixels 0, stride, 2·stride …"""
     return (length - 1) // stride + 1
+
+
+def _verb(silent) -> str:
+    return "must not be added" if silent else "cannot be added"
 
 
 def _broadcasts(a, b) -> bool:

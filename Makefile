@@ -1,0 +1,49 @@
+# make lab        JupyterLab on the first lesson
+# make test       everything that CI runs
+# make notebooks  run every lesson again and save it
+# make bench      benchmarks, each against what a user would do instead
+#
+# Each builds .venv by itself when it is missing or older than the files it is made from.
+
+PYTHON ?= python3
+BIN := .venv/bin
+JUPYTER_FLAGS ?=
+# Jupyter refuses to run as root (a container, say) unless told to.
+ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: lab test notebooks bench clean
+
+lab: .venv/lab
+	$(BIN)/jupyter lab --ip 127.0.0.1 --LabApp.news_url= \
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(ROOT) $(JUPYTER_FLAGS) \
+		notebooks/03_bottleneck.ipynb
+
+test: .venv/test
+	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout 120 \
+		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+
+notebooks: .venv/test
+	$(BIN)/python tests/save_notebooks.py
+
+bench: .venv/test
+	$(BIN)/python benchmarks/counting.py
+	$(BIN)/python benchmarks/slider_latency.py
+
+clean:
+	rm -rf .venv
+
+.venv/made:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "This course needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+		       "Name another: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/lab: .venv/made pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/test: .venv/lab
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@

@@ -1,0 +1,161 @@
+"""Exercises that say what is wrong: one check, four outcomes, hints, and a solution.
+
+The outcomes are "not answered yet", "raised", "wrong" and "right". A check never raises, so an
+untouched or a broken answer leaves Run All green; only an interrupt passes through.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+import traceback
+from dataclasses import dataclass
+from html import escape
+
+MARKS = {"not answered yet": "○", "raised": "!", "wrong": "✗", "right": "✓"}
+COLOURS = {"not answered yet": "#8a8a8a", "raised": "#CC79A7", "wrong": "#D55E00", "right": "#009E73"}
+
+
+class Wrong(Exception):
+    """Raised by a checker with the sentence that says what is wrong with the answer."""
+
+
+class _NotAnswered(Exception):
+    pass
+
+
+class _Raised(Exception):
+    """The learner's own code raised; the cause is in ``__cause__``."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """A boxed sentence for the page: a mark, a heading, and a text."""
+
+    mark: str
+    heading: str
+    text: str
+    colour: str = "#8a8a8a"
+
+    def __repr__(self) -> str:
+        return f"{self.mark} {self.heading}: {self.text}"
+
+    def _repr_html_(self) -> str:
+        return (f'<div style="border-left:4px solid {self.colour};padding:4px 12px;margin:4px 0">'
+                f"<b>{self.mark} {escape(self.heading.capitalize())}</b> "
+                f'<span style="white-space:pre-wrap">{escape(self.text)}</span></div>')
+
+
+@dataclass(frozen=True, repr=False)
+class Verdict(Note):
+    """What a check found; ``outcome`` is one of the four."""
+
+    @property
+    def outcome(self) -> str:
+        return self.heading
+
+
+@dataclass(frozen=True)
+class Source:
+    """Python source, shown as code."""
+
+    code: str
+
+    def __repr__(self) -> str:
+        return self.code
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.code)}</pre>"
+
+
+class Exercise:
+    """One exercise: `check` an answer, ask for a `hint`, see the `solution`.
+
+    Parameters
+    ----------
+    checker : called with the answer, wrapped by `_Asked`; raises `Wrong` at the first thing that is
+        wrong, and returns the sentence for a right answer
+    hints : from a nudge to nearly everything
+    solution : a function with the signature that the answer must have
+    """
+
+    def __init__(self, checker, *, hints, solution):
+        self.name = solution.__name__
+        self.model = solution
+        self._checker, self._hints, self._shown = checker, hints, 0
+
+    def check(self, answer=None) -> Verdict:
+        """Say whether ``answer``, the learner's function, is right, and if not, what is wrong first."""
+        if answer is ...:
+            return _verdict("not answered yet", f"write {self.name}, then run this cell again.")
+        if not callable(answer):
+            return _verdict("wrong", f"check needs your function itself, and it got {short(answer)}. Write "
+                                     f"check({self.name}), without brackets behind the name.")
+        try:
+            return _verdict("right", self._checker(_Asked(answer, self.model)))
+        except _NotAnswered:
+            return _verdict("not answered yet", f"replace the ... in {self.name}, then run this cell again. "
+                                                "Stuck? Ask for .hint().")
+        except _Raised as raised:
+            return _verdict("raised", _where(raised.__cause__, answer))
+        except Wrong as wrong:
+            return _verdict("wrong", str(wrong))
+        except Exception as error:  # what came back could not even be compared: still a sentence
+            return _verdict("wrong", f"what your function returned could not be compared "
+                                     f"({type(error).__name__}: {error}). Return what the exercise asks for.")
+
+    def hint(self) -> Note:
+        """The next hint; after the last one, the last again."""
+        number = min(self._shown, len(self._hints) - 1)
+        self._shown += 1
+        return Note("?", f"hint {number + 1} of {len(self._hints)}", self._hints[number])
+
+    def solution(self) -> Source:
+        """One right answer, as code."""
+        return Source(textwrap.dedent(inspect.getsource(self.model)).rstrip())
+
+
+class _Asked:
+    """The learner's function, called with copies, its exceptions told apart from the checker's."""
+
+    def __init__(self, answer, model):
+        self._answer, self._model = answer, model
+
+    def __call__(self, *args):
+        args = [a.clone() if hasattr(a, "clone") else a for a in args]
+        try:
+            inspect.signature(self._answer).bind(*args)
+        except TypeError as error:
+            wanted = f"{self._model.__name__}{inspect.signature(self._model)}"
+            raise Wrong(f"the check could not call your function ({error}). Its first line must stay "
+                        f"def {wanted}:") from None
+        except ValueError:  # a builtin without a signature: the call itself will tell
+            pass
+        try:
+            result = self._answer(*args)
+        except Exception as error:
+            raise _Raised from error
+        if result is ...:
+            raise _NotAnswered
+        if result is None:
+            raise Wrong("your function returned nothing (None). Does its last line start with return?")
+        return result
+
+
+def _verdict(outcome, text) -> Verdict:
+    return Verdict(MARKS[outcome], outcome, text, COLOURS[outcome])
+
+
+def _where(error, answer) -> str:
+    """The learner's own last line on the way to the error, and the error."""
+    text = f"your function stopped with {type(error).__name__}: {str(error).strip() or 'no message'}"
+    file = getattr(getattr(answer, "__code__", None), "co_filename", None)
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return text + (f"\nIt happened in line {own[-1].lineno} of its cell: {own[-1].line}" if own else "")
+
+
+def short(value) -> str:
+    """A value in a few words for a message: its type, and what fits on a line."""
+    text = repr(value)
+    kind = "" if value is None else f"the {type(value).__name__} "
+    return kind + (text if len(text) <= 40 and "\n" not in text else text.split("\n")[0][:37] + "...")

@@ -1,0 +1,205 @@
+"""Exercises of lesson 03, the bottleneck."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from resnote import counting
+from resnote.exercises.base import Exercise, Wrong, short
+
+# --- 1. parameters of a convolution --------------------------------------------------------------
+
+
+def conv_parameters(kernel_size, in_channels, out_channels, groups, bias):
+    weights = kernel_size * kernel_size * (in_channels // groups) * out_channels
+    return weights + (out_channels if bias else 0)
+
+
+# Arguments, and what some wrong values give away.
+_CONVOLUTIONS = (
+    ((3, 5, 7, 1, False), {
+        105: "the kernel counts only once. A 3 × 3 kernel has 9 weights for each pair of channels.",
+        45: "that is one filter. There is one for each output channel.",
+        63: "each filter spans all input channels, and yours has one.",
+        322: "bias is False here, so nothing is added.",
+        320: "bias is False here, so nothing is added.",
+    }),
+    ((3, 5, 7, 1, True), {
+        315: "the bias is missing: with bias=True there is one more parameter for each output channel.",
+        316: "one bias for the whole layer is too few: there is one for each output channel.",
+        320: "there is one bias for each output channel, and you added one for each input channel.",
+        378: "the bias is added once for each output channel, not once for each weight of the kernel.",
+    }),
+    ((3, 6, 8, 2, True), {
+        440: "groups is ignored. With groups=2 each filter sees half of the input channels.",
+        116: "only the input channels are divided by groups: all output channels still have a filter each.",
+        220: "the weights are right; the bias is not divided by groups.",
+        872: "more groups mean fewer weights: divide by groups, do not multiply.",
+    }),
+    ((1, 256, 64, 1, False), {}),
+    ((5, 12, 12, 12, False), {3600: "groups is ignored: with groups=12 each filter sees one input channel."}),
+)
+
+
+def _check_conv_parameters(ask):
+    for args, known in _CONVOLUTIONS:
+        kernel_size, in_channels, out_channels, groups, bias = args
+        got = ask(*args)
+        right = counting.conv2d((in_channels, 16, 16), out_channels, kernel_size, groups=groups,
+                                bias=bias).parameters
+        call = "conv_parameters(" + ", ".join(map(str, args)) + ")"
+        if isinstance(got, bool) or not isinstance(got, Real):
+            raise Wrong(f"{call} gave {short(got)}; a count is a whole number.")
+        if got != right:
+            raise Wrong(f"{call} gave {got:,} and a layer like that has {right:,}: "
+                        + known.get(got, "write out the shape of its weight tensor, and multiply."))
+        if not isinstance(got, Integral):
+            raise Wrong(f"{call} gave {got}, the right value as a float. A count is a whole number: "
+                        "divide with //.")
+    return "kernel, channels, bias and groups, each in its place."
+
+
+# --- 2. a 1x1 convolution without convolution ------------------------------------------------------
+
+
+def pointwise(x, weight):
+    # channels last, one matrix product at every pixel, channels back
+    return (x.permute(0, 2, 3, 1) @ weight.T).permute(0, 3, 1, 2)
+
+
+class _NoConvolution(TorchFunctionMode):
+    """Notes whether a convolution was called."""
+
+    called = False
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if "conv" in getattr(func, "__name__", ""):
+            self.called = True
+        return func(*args, **(kwargs or {}))
+
+
+def _check_pointwise(ask):
+    generator = torch.Generator().manual_seed(3)
+    for shape, out_channels in (((2, 3, 4, 5), 6), ((2, 4, 3, 3), 4)):
+        x = torch.randn(shape, generator=generator, dtype=torch.float64)
+        weight = torch.randn(out_channels, shape[1], generator=generator, dtype=torch.float64)
+        with _NoConvolution() as watch:
+            got = ask(x, weight)
+        _compare_pointwise(got, x, weight)
+        if watch.called:
+            raise Wrong("the values are right, and they come from a convolution. Do it with a matrix product: "
+                        "that is what the exercise is about.")
+    return "a 1×1 convolution is one matrix, applied at every pixel."
+
+
+def _compare_pointwise(got, x, weight):
+    n, _, h, w = x.shape
+    right = torch.einsum("oc,nchw->nohw", weight, x)
+    if not isinstance(got, torch.Tensor):
+        raise Wrong(f"your function returned {type(got).__name__}; it must return a tensor.")
+    if got.shape != right.shape:
+        given = f"for x of shape {tuple(x.shape)} and {weight.shape[0]} output channels you returned " \
+                f"{tuple(got.shape)}; it must be {tuple(right.shape)}. "
+        if tuple(got.shape) == (n, h, w, weight.shape[0]):
+            raise Wrong(given + "The channels are still last: move them back behind the batch axis.")
+        if tuple(got.shape) == (n, weight.shape[0], w, h):
+            raise Wrong(given + "Height and width are exchanged.")
+        raise Wrong(given + "Order: batch, channels, height, width.")
+    if got.dtype != x.dtype:
+        raise Wrong(f"x and the weights are {x.dtype} and you returned {got.dtype}. Keep their type.")
+    if torch.allclose(got, right, rtol=1e-9, atol=1e-12):
+        return
+    if weight.shape[0] == weight.shape[1] and torch.allclose(got, torch.einsum("co,nchw->nohw", weight, x)):
+        raise Wrong("the weight is used the wrong way round: its rows are output channels, (out, in).")
+    scrambled = (x.reshape(n, h, w, -1) @ weight.T)
+    if any(torch.allclose(got, s) for s in (scrambled.permute(0, 3, 1, 2), scrambled.reshape(right.shape))):
+        raise Wrong("the shape is right and the values are mixed up: reshape cuts the numbers anew, it does not "
+                    "move an axis. Use permute or movedim.")
+    back = (x.permute(0, 2, 3, 1) @ weight.T).reshape(right.shape)
+    if torch.allclose(got, back):
+        raise Wrong("the product is right; on the way back reshape mixes the values up. Use permute or movedim.")
+    if torch.allclose(got, right.relu()):
+        raise Wrong("a ReLU has come in: a 1×1 convolution alone is linear, negative values stay.")
+    worst = (got - right).abs().max().item()
+    raise Wrong(f"the shape is right, the values differ by up to {worst:.3g}. At each pixel, output channel o is "
+                "the sum over c of weight[o, c] · x[c].")
+
+
+# --- 3. the widest bottleneck for a budget -------------------------------------------------------
+
+
+def widest_bottleneck(channels, budget):
+    width = 0
+    while 2 * channels * (width + 1) + 9 * (width + 1) ** 2 <= budget:
+        width += 1
+    return width
+
+
+def _widest(cost, budget):
+    width = 0
+    while cost(width + 1) <= budget:
+        width += 1
+    return width
+
+
+_BUDGETS = ((256, 73_728), (256, 69_632), (64, 20_000), (512, 1_179_648), (256, 100))
+
+
+def _check_widest_bottleneck(ask):
+    for channels, budget in _BUDGETS:
+        got = ask(channels, budget)
+        call = f"widest_bottleneck({channels}, {budget:,})"
+        if isinstance(got, bool) or not isinstance(got, Integral):
+            raise Wrong(f"{call} gave {short(got)}; a width is a whole number. "
+                        "Round down: rounding up breaks the budget.")
+        _compare_width(got, channels, budget, call)
+    return ("for the budget of a 64-channel basic block, 73,728, the widest is 66. He et al. took 64, "
+            "which costs 69,632.")
+
+
+def _compare_width(got, channels, budget, call):
+    right = _widest(lambda w: _cost(channels, w), budget)
+    if got == right:
+        return
+    if got == _widest(lambda w: channels * w + 9 * w * w, budget):
+        raise Wrong(f"{call} gave {got}, which counts one 1×1 convolution. There are two: one squeezes, one grows.")
+    if got == _widest(lambda w: 2 * channels * w + w * w, budget):
+        raise Wrong(f"{call} gave {got}, which counts the 3×3 as if it were a 1×1: it has 9 weights a pair.")
+    if got == _widest(lambda w: 2 * channels * w + 9 * channels * w, budget):
+        raise Wrong(f"{call} gave {got}: the 3×3 stands inside the squeeze, from width to width.")
+    if got == right - 1 and _cost(channels, right) == budget:
+        raise Wrong(f"{call} gave {got}, and {right} costs exactly the budget, {budget:,}: that is still allowed.")
+    if got < 0:
+        raise Wrong(f"{call} gave {got}; a width is never negative. Return 0 where even width 1 is too dear.")
+    if right == 0:
+        raise Wrong(f"{call} gave {got}; width 1 already costs {_cost(channels, 1):,}, so nothing fits: return 0.")
+    if got > right:
+        raise Wrong(f"{call} gave {got}, which costs {_cost(channels, got):,}: over the budget.")
+    raise Wrong(f"{call} gave {got}, which costs {_cost(channels, got):,}. Width {got + 1} costs "
+                f"{_cost(channels, got + 1):,} and fits too.")
+
+
+def _cost(channels, width) -> int:
+    if width == 0:
+        return 0
+    return counting.bottleneck(channels, width, channels, batch_norm=False).parameters
+
+
+ex1 = Exercise(_check_conv_parameters, solution=conv_parameters, hints=(
+    "How many numbers does one filter hold? It spans kernel × kernel pixels and the channels it sees.",
+    "With groups, a filter sees in_channels / groups channels. There are out_channels filters.",
+    "A bias is one number a filter: add out_channels, if bias.",
+))
+ex2 = Exercise(_check_pointwise, solution=pointwise, hints=(
+    "At one pixel, x is a vector of C numbers and the output is weight @ vector.",
+    "Matrix products work on the last axis: bring the channels there with x.permute(0, 2, 3, 1).",
+    "Multiply by weight.T, then bring the channels back with permute(0, 3, 1, 2).",
+))
+ex3 = Exercise(_check_widest_bottleneck, solution=widest_bottleneck, hints=(
+    "Write the parameters of channels → width → width → channels: two 1×1 and one 3×3, no bias.",
+    "2 · channels · width + 9 · width² must not be over the budget.",
+    "Start with width 0 and grow it while the next width still fits.",
+))

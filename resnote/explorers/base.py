@@ -1,0 +1,143 @@
+"""What every explorer shares: controls → state → picture, with nothing raised and nothing flickering.
+
+A subclass names its `State` (a frozen dataclass whose fields are the controls' names), its presets
+and its controls, and three pure functions of the state: the live picture, a still of it, and a
+sentence for what changed. One `widgets.HTML` shows it all; a move sets its value once.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from html import escape
+
+import ipywidgets as widgets
+
+# One width for every label and one for every control, so that the tracks line up.
+CONTROL_STYLE = {"description_width": "120px"}
+CONTROL_LAYOUT = {"width": "auto", "max_width": "440px"}
+
+
+def slider(label: str, low: int, high: int) -> widgets.IntSlider:
+    """A whole-number slider that reports every step of the hand."""
+    return widgets.IntSlider(min=low, max=high, description=label, continuous_update=True,
+                             style=CONTROL_STYLE, layout=CONTROL_LAYOUT)
+
+
+def choice(label: str, options) -> widgets.Dropdown:
+    return widgets.Dropdown(options=options, description=label, style=CONTROL_STYLE, layout=CONTROL_LAYOUT)
+
+
+def switch(label: str) -> widgets.Checkbox:
+    return widgets.Checkbox(description=label, indent=False, layout={"width": "auto"})
+
+
+class Explorer:
+    """Base of the explorers; show one by making it the last expression of a cell.
+
+    Attributes
+    ----------
+    state : what the controls say now
+    widget : the whole explorer, an ipywidgets box
+    """
+
+    presets: dict = {}  # name -> State
+
+    def __init__(self, preset: str | None = None):
+        names = list(self.presets)
+        if preset is None:
+            preset = names[0]
+        if preset not in self.presets:
+            raise ValueError(f"There is no preset {preset!r}. Choose one of {', '.join(map(repr, names))}.")
+        self.controls = self.make_controls()
+        self._preset = widgets.ToggleButtons(options=names, value=preset, style={"button_width": "auto"},
+                                             description="Presets", tooltips=[f"Set all controls: {n}" for n in names])
+        self._html = widgets.HTML()
+        self.state = None
+        self._busy = False
+        self._set(self.presets[preset])
+        for control in self.controls.values():
+            control.observe(self._on_control, names="value")
+        self._preset.observe(self._on_preset, names="value")
+        self.widget = widgets.VBox([self._preset, self.arrange(self.controls), self._html])
+
+    # What a subclass says.
+
+    def make_controls(self) -> dict[str, widgets.Widget]:
+        """One control for each field of the state, by its name."""
+        raise NotImplementedError
+
+    def arrange(self, controls) -> widgets.Widget:
+        return widgets.VBox(list(controls.values()))
+
+    def read(self):
+        """The state that the controls show."""
+        raise NotImplementedError
+
+    def picture(self, state) -> str:
+        """The live picture as HTML; its height must not depend on the state."""
+        raise NotImplementedError
+
+    def still(self, state) -> str:
+        """The same picture for a page without a kernel, where inline SVG may be removed."""
+        raise NotImplementedError
+
+    def says(self, before, state) -> str:
+        """One sentence on what the last move changed; ``before`` is None at the start."""
+        raise NotImplementedError
+
+    # What the base does.
+
+    def _on_control(self, _change):
+        if not self._busy:
+            self._refresh()
+
+    def _on_preset(self, change):
+        if not self._busy and change.new is not None:
+            self._set(self.presets[change.new])
+
+    def _set(self, state):
+        """Move all controls, then draw once."""
+        with self._quietly():
+            for name, control in self.controls.items():
+                control.value = getattr(state, name)
+        self._refresh()
+
+    def _refresh(self):
+        # An exception in a callback shows nowhere in a notebook: the picture would just stop.
+        try:
+            state = self.read()
+            html = self.picture(state) + _live(self.says(self.state, state))
+            self.state = state
+        except Exception as error:
+            html = _live(f"The explorer could not draw this setting ({type(error).__name__}: {error}). "
+                         "Move the last control back, or choose a preset, and it goes on.")
+        self._html.value = html
+        with self._quietly():
+            self._preset.value = next((n for n, s in self.presets.items() if s == self.state), None)
+
+    @contextmanager
+    def _quietly(self):
+        busy, self._busy = self._busy, True
+        try:
+            yield
+        finally:
+            self._busy = busy
+
+    def _repr_mimebundle_(self, **kwargs):
+        """The widget where there is a kernel, and the still beside it for where there is none."""
+        still = self.still(self.state)
+        data = {"text/plain": _words(self.says(None, self.state)), "text/html": still}
+        live = self.widget._repr_mimebundle_(**kwargs) or {}
+        view = "application/vnd.jupyter.widget-view+json"
+        return data | ({view: live[view]} if view in live else {})
+
+
+def _live(sentence: str) -> str:
+    """A line that a screen reader reads out when it changes; its height is fixed."""
+    return (f'<p class="resnote-live" aria-live="polite" role="status" '
+            f'style="min-height:3em;line-height:1.5em;margin:4px 8px">{escape(sentence)}</p>')
+
+
+def _words(html: str) -> str:
+    return re.sub(r"<[^>]+>", "", html)

@@ -1,0 +1,98 @@
+"""Matplotlib pictures: light cards that read in both of JupyterLab's themes, each with its alt text.
+
+Figures are made without pyplot, so nothing is drawn twice and no global state is left behind. A
+picture is an SVG inside an ``<img>``: the same bytes for the same numbers.
+"""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from resnote.diagrams import POINTWISE, SPATIAL, as_image
+
+STYLE = {
+    "svg.hashsalt": "resnote", "font.size": 11, "axes.titlesize": 11, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": False, "figure.facecolor": "white", "text.color": "#212121",
+    "axes.prop_cycle": matplotlib.cycler(color=["#0072B2", "#D55E00", "#009E73", "#CC79A7"]),
+}
+
+
+class Picture:
+    """A finished figure with its alt text, shown as the last expression of a cell."""
+
+    def __init__(self, figure: Figure, alt: str):
+        out = StringIO()
+        with matplotlib.rc_context(STYLE):
+            figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+        self.svg, self.alt = out.getvalue(), alt
+
+    def __repr__(self) -> str:
+        return f"Picture: {self.alt}"
+
+    def _repr_html_(self) -> str:
+        return as_image(self.svg, self.alt, style="max-width:100%;background-color:#fff;border-radius:8px;padding:8px")
+
+
+def images(grid, titles, row_names, alt) -> Picture:
+    """Rows of grey images, (H, W) each, all rows under the same column titles."""
+    with matplotlib.rc_context(STYLE):
+        rows, columns = len(grid), len(grid[0])
+        figure = Figure(figsize=(2.3 * columns, 2.3 * rows), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for i, row in enumerate(grid):
+            for j, image in enumerate(row):
+                axes[i][j].imshow(image, cmap="gray")
+                axes[i][j].set(xticks=[], yticks=[])
+                axes[i][j].spines[:].set_visible(False)
+                if i == 0:
+                    axes[i][j].set_title(titles[j])
+            axes[i][0].set_ylabel(row_names[i])
+        return Picture(figure, alt)
+
+
+def shares(rows, kinds, alt) -> Picture:
+    """One bar of 100 % for each of ``rows``: {name: [(label, value, kind), …]}; kinds are coloured.
+
+    ``kinds`` maps a kind to its words in the legend: "pointwise", "spatial" and "other".
+    """
+    colours = {"pointwise": POINTWISE, "spatial": SPATIAL, "other": "#D0D0D0"}
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 0.72 * len(rows) + 1.0), layout="constrained")
+        axes = figure.subplots()
+        for place, parts in enumerate(rows.values()):
+            total, left = sum(value for _, value, _ in parts), 0
+            for label, value, kind in parts:
+                share = 100 * value / total
+                axes.barh(place, share, left=left, color=colours[kind], edgecolor="white", linewidth=1.5)
+                if share >= 5:
+                    axes.text(left + share / 2, place, f"{label}\n{share:.0f} %", ha="center", va="center", fontsize=9)
+                left += share
+        axes.set(yticks=range(len(rows)), yticklabels=list(rows), xlim=(0, 100), xlabel="share of the total, %")
+        axes.invert_yaxis()
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(left=False)
+        handles = [matplotlib.patches.Patch(color=colours[kind], label=words) for kind, words in kinds.items()]
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(kinds), frameon=False)
+        return Picture(figure, alt)
+
+
+def curves(panels, alt) -> Picture:
+    """Line plots side by side over widths (log scale).
+
+    ``panels`` is a list of (title, y label, {label: (widths, values)}).
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.4 * len(panels), 3.2), layout="constrained")
+        for axes, (title, ylabel, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
+            for (label, (x, y)), marker in zip(lines.items(), "osD^"):
+                axes.plot(x, y, marker=marker, label=label)
+            axes.set_xscale("log", base=2)
+            axes.set(title=title, ylabel=ylabel, xlabel="width of the squeeze", xticks=x, xticklabels=x)
+            axes.set_ylim(bottom=0)
+            axes.minorticks_off()
+            if len(lines) > 1:
+                axes.legend(frameon=False)
+        return Picture(figure, alt)

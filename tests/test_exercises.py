@@ -1,0 +1,181 @@
+"""Every exercise takes its solution, and says of each plausible wrong answer what is wrong with it."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from resnote.exercises import Prediction, lesson_03
+from resnote.exercises.base import Exercise, Wrong
+
+EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
+             for module in (lesson_03,) for name, value in vars(module).items() if isinstance(value, Exercise)}
+
+
+def weights(k, i, o, groups, bias):
+    return k * k * (i // groups) * o
+
+
+def widest(cost, budget):
+    return next(w for w in range(10_000) if cost(w + 1) > budget)
+
+
+WRONG = {
+    "lesson_03.ex1": [
+        (lambda k, i, o, g, b: k * i * o + b * o, "kernel counts only once"),
+        (lambda k, i, o, g, b: k * k * i + b * o, "one filter"),
+        (weights, "bias is missing"),
+        (lambda k, i, o, g, b: weights(k, i, o, g, b) + b, "one bias for the whole layer"),
+        (lambda k, i, o, g, b: weights(k, i, o, g, b) + b * i, "one for each input channel"),
+        (lambda k, i, o, g, b: weights(k, i, o, g, b) + o, "bias is False"),
+        (lambda k, i, o, g, b: weights(k, i, o, 1, b) + b * o, "groups is ignored"),
+        (lambda k, i, o, g, b: k * k * (i // g) * (o // g) + b * o, "only the input channels are divided"),
+        (lambda k, i, o, g, b: weights(k, i, o, g, b) + b * o // g, "not divided by groups"),
+        (lambda k, i, o, g, b: k * k * (i / g) * o + b * o, "divide with //"),
+        (lambda k, i, o, g, b: weights(k, i, o, g, b) + b * o + 1, "weight tensor"),
+        (lambda k, i, o, g, b: True, "whole number"),
+        (lambda k, i, o, g, b: "315", "whole number"),
+        (lambda k, i, o, g, b: torch.tensor(315), "whole number"),
+    ],
+    "lesson_03.ex2": [
+        (lambda x, w: x.permute(0, 2, 3, 1) @ w.T, "channels are still last"),
+        (lambda x, w: (x.permute(0, 3, 2, 1) @ w.T).permute(0, 3, 1, 2), "Height and width are exchanged"),
+        (lambda x, w: x.flatten(2), "Order: batch, channels"),
+        (lambda x, w: (x.reshape(x.shape[0], *x.shape[2:], -1) @ w.T).permute(0, 3, 1, 2), "reshape cuts"),
+        (lambda x, w: (x.permute(0, 2, 3, 1) @ w.T).reshape(x.shape[0], -1, *x.shape[2:]), "on the way back"),
+        (lambda x, w: torch.einsum("nchw,oc->nohw" if w.shape[0] != w.shape[1] else "nchw,co->nohw", x, w),
+         "wrong way round"),
+        (lambda x, w: torch.einsum("oc,nchw->nohw", w, x).relu(), "ReLU"),
+        (lambda x, w: torch.einsum("oc,nchw->nohw", w, x) + 1, "values differ"),
+        (lambda x, w: torch.einsum("oc,nchw->nohw", w, x).float(), "Keep their type"),
+        (lambda x, w: F.conv2d(x, w[:, :, None, None]), "come from a convolution"),
+        (lambda x, w: torch.conv2d(x, w[:, :, None, None]), "come from a convolution"),
+        (lambda x, w: np.ones(3), "must return a tensor"),
+        (lambda x, w: torch.full((x.shape[0], w.shape[0], *x.shape[2:]), math.nan, dtype=x.dtype), "values differ"),
+    ],
+    "lesson_03.ex3": [
+        (lambda c, b: widest(lambda w: c * w + 9 * w * w, b), "counts one 1×1"),
+        (lambda c, b: widest(lambda w: 2 * c * w + w * w, b), "as if it were a 1×1"),
+        (lambda c, b: widest(lambda w: 11 * c * w, b), "inside the squeeze"),
+        (lambda c, b: widest(lambda w: 2 * c * w + 9 * w * w + 1, b), "still allowed"),
+        (lambda c, b: lesson_03.widest_bottleneck(c, b) + 1, "over the budget"),
+        (lambda c, b: max(1, lesson_03.widest_bottleneck(c, b)), "return 0"),
+        (lambda c, b: lesson_03.widest_bottleneck(c, b) or -1, "never negative"),
+        (lambda c, b: lesson_03.widest_bottleneck(c, b) - 3, "fits too"),
+        (lambda c, b: (-c + math.sqrt(c * c + 9 * b)) / 9, "whole number"),
+    ],
+}
+
+each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+
+
+def test_every_exercise_is_tried_with_wrong_answers():
+    assert EXERCISES.keys() == WRONG.keys()
+    assert all(len(answers) >= 3 for answers in WRONG.values())
+
+
+@each_exercise
+def test_the_solution_is_right(exercise):
+    assert exercise.check(exercise.model).outcome == "right"
+
+
+@pytest.mark.parametrize("name, answer, words",
+                         [(name, *case) for name, cases in WRONG.items() for case in cases])
+def test_a_wrong_answer_is_told_what_is_wrong(name, answer, words):
+    verdict = EXERCISES[name].check(answer)
+    assert verdict.outcome == "wrong"
+    assert words in verdict.text
+
+
+@each_exercise
+def test_an_untouched_exercise_is_not_answered_yet(exercise):
+    def untouched(*args):
+        return ...
+    assert exercise.check(untouched).outcome == "not answered yet"
+    assert exercise.check(...).outcome == "not answered yet"
+
+
+@each_exercise
+@pytest.mark.parametrize("thing", [None, "text", 3, torch.ones(2), [], np.zeros(3)], ids=repr)
+def test_what_is_no_function_gets_a_sentence(exercise, thing):
+    verdict = exercise.check(thing)
+    assert verdict.outcome == "wrong"
+    assert f"check({exercise.name})" in verdict.text
+
+
+@each_exercise
+def test_an_answer_that_raises_is_told_where(exercise):
+    def broken(*args):
+        return 1 / 0  # here
+    verdict = exercise.check(broken)
+    assert verdict.outcome == "raised"
+    assert "ZeroDivisionError" in verdict.text and "return 1 / 0  # here" in verdict.text
+
+
+@each_exercise
+def test_an_answer_that_returns_nothing_or_takes_other_arguments_is_told_so(exercise):
+    assert "return" in exercise.check(lambda *args: None).text
+    assert f"def {exercise.name}(" in exercise.check(lambda: 1).text
+
+
+@each_exercise
+@pytest.mark.parametrize("value", [object(), np.ones((2, 2)), torch.ones(3, dtype=torch.bool), torch.ones(2, device="meta"),
+                                   float("nan"), float("inf"), {}, "x", 1j, [1, 2]], ids=lambda v: type(v).__name__)
+def test_odd_return_values_are_wrong_and_never_raise(exercise, value):
+    assert exercise.check(lambda *args: value).outcome == "wrong"
+
+
+@each_exercise
+def test_a_check_leaves_no_trace(exercise):
+    """After a wrong or a broken answer the right one is still right, and the inputs were copies."""
+    def spoils(*args):
+        for arg in args:
+            if isinstance(arg, torch.Tensor):
+                arg.zero_()
+        raise ValueError
+    exercise.check(spoils)
+    exercise.check("text")
+    assert exercise.check(exercise.model).outcome == "right"
+
+
+@each_exercise
+def test_an_interrupt_is_not_swallowed(exercise):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        exercise.check(interrupted)
+
+
+@each_exercise
+def test_hints_come_one_by_one_and_the_solution_is_code(exercise):
+    first, second = exercise.hint(), exercise.hint()
+    assert first.text != second.text
+    last = [exercise.hint().text for _ in range(5)]
+    assert last[-1] == last[-2]
+    namespace = {"torch": torch}
+    exec(repr(exercise.solution()), namespace)
+    assert exercise.check(namespace[exercise.name]).outcome == "right"
+
+
+def test_a_message_cannot_break_the_page():
+    def check(ask):
+        raise Wrong("<script>")
+    exercise = Exercise(check, hints=("h",), solution=lesson_03.pointwise)
+    assert "&lt;script&gt;" in exercise.check(print)._repr_html_()
+
+
+def test_a_prediction_answers_each_choice_and_keeps_the_answer_folded_on_a_still_page():
+    guess = Prediction("2 + 2?", {"3": "One short.", "4": "Yes <b>."}, answer="4")
+    guess._radio.value = "3"
+    assert "One short." in guess._reply.value and "Guess again" in guess._reply.value
+    guess._radio.value = "4"
+    assert "Yes &lt;b&gt;." in guess._reply.value and "again" not in guess._reply.value
+    still = guess._repr_mimebundle_()["text/html"]
+    assert "<details>" in still and still.index("2 + 2?") < still.index("<details>") < still.index("Yes &lt;b&gt;.")
+
+
+def test_a_prediction_refuses_an_answer_that_is_no_choice():
+    with pytest.raises(ValueError, match="'5' is not among the choices"):
+        Prediction("2 + 2?", {"3": "", "4": ""}, answer="5")

@@ -1,0 +1,121 @@
+"""What a saved lesson must be before its outputs are worth comparing (nbval compares them)."""
+
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbconvert import HTMLExporter
+
+sys.path.insert(0, str(Path(__file__).parent))
+from save_notebooks import NOTEBOOKS, WIDGET_VIEW, normalise  # noqa: E402
+
+CLAIMS = {"03_bottleneck": [f"B{n}" for n in range(1, 12)]}
+
+lessons = pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(path):
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def html_outputs(cell):
+    return "".join(output.data.get("text/html", "") for output in cell.outputs if "data" in output)
+
+
+def test_every_notebook_is_a_lesson_and_every_lesson_has_its_claims():
+    assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == CLAIMS.keys()
+
+
+@lessons
+def test_every_code_cell_has_been_run_in_order_without_error_or_warning(path):
+    """A notebook saved without outputs would pass a strict comparison vacuously."""
+    cells = code_cells(path)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    for cell in cells:
+        for output in cell.outputs:
+            assert output.output_type != "error" and output.get("name") != "stderr", cell.id
+
+
+@lessons
+def test_it_is_saved_as_make_notebooks_saves_it(path):
+    text = path.read_text(encoding="utf-8")
+    assert nbformat.writes(normalise(read(path))) + "\n" == text
+    assert WIDGET_VIEW not in text and "application/vnd.jupyter.widget-state" not in text
+
+
+@lessons
+def test_cell_ids_are_readable_and_unique(path):
+    ids = [cell.id for cell in read(path).cells]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z][a-z0-9-]+", cell_id) for cell_id in ids)
+
+
+@lessons
+def test_every_claim_is_asserted_by_a_cell_that_carries_its_id(path):
+    asserted = {tag for cell in code_cells(path) if "assert" in cell.source for tag in tags(cell)}
+    assert set(CLAIMS[path.stem]) <= asserted
+
+
+@lessons
+def test_an_output_that_is_not_compared_is_followed_by_an_assertion_of_what_it_shows(path):
+    cells = code_cells(path)
+    ignored = [n for n, cell in enumerate(cells) if "nbval-ignore-output" in tags(cell)]
+    for n in ignored:
+        following = next(cell for cell in cells[n + 1:] if "nbval-ignore-output" not in tags(cell))
+        assert "assert" in following.source, cells[n].id
+    assert len(ignored) <= 0.1 * len(cells)
+    assert not any("nbval-skip" in tags(cell) or "NBVAL" in cell.source for cell in cells)
+
+
+@lessons
+def test_headings_are_in_order_under_one_title(path):
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    levels = [len(marks) for marks in re.findall(r"^(#+) ", text, re.M)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:]))
+
+
+@lessons
+def test_no_cell_scrolls(path):
+    assert all(len(cell.source.splitlines()) <= 22 for cell in code_cells(path))
+
+
+class Images(HTMLParser):
+    """Collects the attributes of every <img>."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.found = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "img":
+            self.found.append(dict(attrs))
+
+
+@lessons
+def test_the_exported_page_shows_every_picture_with_alt_text_and_fetches_none(path):
+    page, _ = HTMLExporter().from_filename(path)
+    images = Images(page).found
+    saved = sum(len(Images(html_outputs(cell)).found) for cell in code_cells(path))
+    assert len(images) == saved > 0
+    assert all(len(image["alt"]) > 40 and image["src"].startswith("data:image/svg+xml;base64,") for image in images)
+    assert not any("image/png" in output.get("data", {}) for cell in code_cells(path) for output in cell.outputs)
+
+
+@lessons
+def test_untouched_exercises_say_so(path):
+    checks = [cell for cell in code_cells(path) if ".check(" in cell.source]
+    assert 2 <= len(checks) <= 4
+    assert all("not answered yet" in cell.outputs[0].data["text/plain"].lower() for cell in checks)
