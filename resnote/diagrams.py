@@ -21,7 +21,7 @@ LINE = "var(--jp-border-color0,#8a8a8a)"
 POINTWISE, SPATIAL, WRONG = "#56B4E9", "#E69F00", "#D55E00"
 ON_COLOUR = "#111"
 
-WIDTH, HEIGHT = 460, 466
+WIDTH, HEIGHT = 470, 466
 _CENTRE, _BAR, _WIDEST = 140, 8, 180   # feature maps: middle, thickness, width of the widest
 _TOP, _FX, _ADD, _OUT = 46, 316, 348, 378
 _TEXT, _RAIL = 246, 28                 # left edge of the right column; x of the shortcut's line
@@ -116,7 +116,7 @@ def _convolution(row: Row, above, below, y1, y2, bad) -> str:
 
 def _conv_labels(block, row, in_channels, y) -> str:
     norm = next((r for r in block.residual if r.kind == "bn" and r.name[2:] == row.name[4:]), None)
-    lines = [_text(_TEXT, y - 9, f"{row.formula} = {row.parameters:,}", size=13, weight="bold"),
+    lines = [_text(_TEXT, y - 9, f"{row.formula} = ", size=12, bold_end=f"{row.parameters:,}"),
              _text(_TEXT, y + 7, f"{in_channels} → {row.output[0]} channels, {format_macs(row.macs)} MACs", size=12)]
     if norm:
         lines.append(_text(_TEXT, y + 23, f"batch norm: {norm.formula} = {norm.parameters:,}", size=12))
@@ -151,7 +151,7 @@ def _addition(block, scale, where) -> str:
     circle = (f'<circle cx="{_CENTRE}" cy="{_ADD}" r="12" fill="{PAPER}" stroke="{colour}" stroke-width="2.5"/>'
               + _text(_CENTRE, _ADD + 5, sign, size=16, weight="bold", anchor="middle"))
     words = "".join(_text(_TEXT, _ADD + 15 * i, line, size=12)
-                    for i, line in enumerate(textwrap.wrap(f"shortcut: {_shortcut_words(block)}", 34)))
+                    for i, line in enumerate(textwrap.wrap(f"shortcut: {_shortcut_words(block)}", 30)))
     if block.problem:
         return stem + circle + words + _text(_TEXT, _OUT + 8, "no output", size=12, colour=MUTED)
     out = block.rows[-1].output
@@ -176,8 +176,8 @@ def _verdict(block) -> str:
     else:
         mark, colour = "✓", MUTED
         message = f"F(x) and the shortcut are both {format_shape(block.rows[-1].output)}: they can be added."
-    lines = textwrap.wrap(message, 68)
-    bar = f'<rect x="8" y="{HEIGHT - 68}" width="3" height="62" fill="{colour}"/>'
+    lines = textwrap.wrap(message, 58)
+    bar = f'<rect x="8" y="{HEIGHT - 67}" width="3" height="{15 * len(lines) + 2}" fill="{colour}"/>'
     return bar + _text(18, HEIGHT - 55, mark, size=13, weight="bold") + "".join(
         _text(36, HEIGHT - 55 + 15 * i, line, size=12) for i, line in enumerate(lines))
 
@@ -192,6 +192,7 @@ def _pill(x, y, words, colour) -> str:
             + _text(x, y + 4.5, words, size=13, weight="bold", anchor="middle", colour=ON_COLOUR))
 
 
-def _text(x, y, words, *, size, weight="normal", anchor="start", colour=INK) -> str:
+def _text(x, y, words, *, size, weight="normal", anchor="start", colour=INK, bold_end="") -> str:
+    end = f'<tspan font-weight="bold">{escape(bold_end)}</tspan>' if bold_end else ""
     return (f'<text x="{x:g}" y="{y:g}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
-            f'fill="{colour}">{escape(words)}</text>')
+            f'fill="{colour}">{escape(words)}{end}</text>')

@@ -80,19 +80,17 @@ def shares(rows, kinds, alt) -> Picture:
 
 
 def curves(panels, alt) -> Picture:
-    """Line plots side by side over widths (log scale).
+    """Shares, 0 to 1, over widths (log scale); the panels stand side by side.
 
-    ``panels`` is a list of (title, y label, {label: (widths, values)}).
+    ``panels`` is a list of (title, y label, {label: (widths, shares)}); a label stands at its line.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.4 * len(panels), 3.2), layout="constrained")
         for axes, (title, ylabel, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
             for (label, (x, y)), marker in zip(lines.items(), "osD^"):
-                axes.plot(x, y, marker=marker, label=label)
+                colour = axes.plot(x, y, marker=marker)[0].get_color()
+                axes.annotate(label, (x[3], y[3]), (10, 8), textcoords="offset points", color=colour)
             axes.set_xscale("log", base=2)
-            axes.set(title=title, ylabel=ylabel, xlabel="width of the squeeze", xticks=x, xticklabels=x)
-            axes.set_ylim(bottom=0)
+            axes.set(title=title, ylabel=ylabel, xlabel="width of the squeeze", xticks=x, xticklabels=x, ylim=(0, 1.06))
             axes.minorticks_off()
-            if len(lines) > 1:
-                axes.legend(frameon=False)
         return Picture(figure, alt)

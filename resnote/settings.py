@@ -72,11 +72,10 @@ def why_not_addable(fx, x) -> str:
         silent = ""
         if 1 in (fx[0], x[0]) and _broadcasts(fx, x):
             one, many, count = ("F(x)", "x", x[0]) if fx[0] == 1 else ("x", "F(x)", fx[0])
-            silent = (f" PyTorch would not complain: it would add the one channel of {one} to each of the "
-                      f"{count} channels of {many}.")
+            silent = f" PyTorch would silently repeat the one channel of {one} for all {count} of {many}."
         return (f"F(x) has {_channels(fx[0])} and x has {x[0]}: they {_verb(silent)}.{silent} "
                 "Use shortcut='projection', or make out_channels equal in_channels.")
-    silent = (" PyTorch would not complain: it would repeat the single row or column."
+    silent = (" PyTorch would silently repeat the single row or column."
               if _broadcasts(fx, x) else "")
     return (f"F(x) is {fx[1]} x {fx[2]} and x is {x[1]} x {x[2]}: they {_verb(silent)}.{silent} "
             "Use shortcut='projection' or 'zero-pad' with the same stride, or stride=1.")

@@ -168,10 +168,12 @@ def test_a_message_cannot_break_the_page():
 
 def test_a_prediction_answers_each_choice_and_keeps_the_answer_folded_on_a_still_page():
     guess = Prediction("2 + 2?", {"3": "One short.", "4": "Yes <b>."}, answer="4")
-    guess._radio.value = "3"
-    assert "One short." in guess._reply.value and "Guess again" in guess._reply.value
-    guess._radio.value = "4"
-    assert "Yes &lt;b&gt;." in guess._reply.value and "again" not in guess._reply.value
+    _, radio, reply = guess.widget().children
+    assert "No guess yet" in reply.value
+    radio.value = "3"
+    assert "One short." in reply.value and "Guess again" in reply.value
+    radio.value = "4"
+    assert "Yes &lt;b&gt;." in reply.value and "again" not in reply.value
     still = guess._repr_mimebundle_()["text/html"]
     assert "<details>" in still and still.index("2 + 2?") < still.index("<details>") < still.index("Yes &lt;b&gt;.")
 

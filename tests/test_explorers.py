@@ -113,8 +113,8 @@ def test_the_preset_button_follows_the_sliders():
 
 ILLEGAL = [
     ("add", replace(State(), basic_out=64), "F(x) has 64 channels and x has 256"),
-    ("add", replace(State(), basic_out=1), "PyTorch would not complain"),
-    ("add", replace(State(), basic_in=1), "the one channel of x to each of the 256 channels of F(x)"),
+    ("add", replace(State(), basic_out=1), "PyTorch would silently repeat the one channel of F(x) for all 256 of x"),
+    ("add", replace(State(), basic_in=1), "repeat the one channel of x for all 256 of F(x)"),
     ("kernel", replace(State(), kernel_size=2), "no centre pixel"),
     ("shortcut", replace(State(), basic_out=64, basic_shortcut="zero-pad"), "cannot take any away"),
 ]

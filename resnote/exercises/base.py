@@ -42,7 +42,7 @@ class Note:
 
     def _repr_html_(self) -> str:
         return (f'<div style="border-left:4px solid {self.colour};padding:4px 12px;margin:4px 0">'
-                f"<b>{self.mark} {escape(self.heading.capitalize())}</b> "
+                f"<b>{self.mark} {escape(self.heading.capitalize())}:</b> "
                 f'<span style="white-space:pre-wrap">{escape(self.text)}</span></div>')
 
 

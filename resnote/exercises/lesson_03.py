@@ -1,4 +1,4 @@
-"""Exercises of lesson 03, the bottleneck."""
+"""Exercises and guesses of lesson 03, the bottleneck."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from resnote import counting
 from resnote.exercises.base import Exercise, Wrong, short
+from resnote.exercises.prediction import Prediction
 
 # --- 1. parameters of a convolution --------------------------------------------------------------
 
@@ -203,3 +204,63 @@ ex3 = Exercise(_check_widest_bottleneck, solution=widest_bottleneck, hints=(
     "2 · channels · width + 9 · width² must not be over the budget.",
     "Start with width 0 and grow it while the next width still fits.",
 ))
+
+
+# --- guesses before the experiments ---------------------------------------------------------------
+
+
+class guesses:
+    """The lesson's predictions; they stand here so that a cell does not give the answer away."""
+
+    pointwise = Prediction(
+        "A 1×1 convolution from 8 to 3 channels has the same number of weights as nn.Linear(8, 3). What else?",
+        {
+            "Nothing: one is for images, the other for vectors":
+                "The pixel is a vector: its 8 channel values. Think of what happens to it.",
+            "It is that linear layer, applied to the channels of every pixel":
+                "Each output channel is a weighted sum of the input channels at the same place.",
+            "It is that linear layer, applied to the whole flattened image":
+                "Then the weights would depend on the image's size, and they do not.",
+        },
+        answer="It is that linear layer, applied to the channels of every pixel",
+    )
+
+    shuffle = Prediction(
+        "Shuffle the pixels, convolve, undo the shuffle. For which kernel is the result the same as without the shuffle?",
+        {
+            "1×1 only": "Every pixel is treated alone, so it does not matter where it stands.",
+            "1×1 and 3×3": "A 3×3 kernel reads eight neighbours, and the shuffle has replaced them.",
+            "3×3 only": "A 3×3 kernel reads eight neighbours, and the shuffle has replaced them.",
+        },
+        answer="1×1 only",
+    )
+
+    ratio = Prediction(
+        "Two 3×3 convolutions at 256 channels against the bottleneck 256 → 64 → 64 → 256. How many times fewer parameters?",
+        {
+            "about 3 times": "That is what the article says, of another pair of blocks. This pair saves more.",
+            "about 9 times": "Nine is one 3×3 against one 1×1. Here the 3×3 has also moved to a quarter of the channels.",
+            "about 17 times": "1,179,648 against 69,632. The squeeze counts twice: in and out of the 3×3.",
+        },
+        answer="about 17 times",
+    )
+
+    memory = Prediction(
+        "In the bottleneck, the 3×3 costs about half of the parameters and of the work. What takes most of the memory?",
+        {
+            "The output of the 3×3": "It has 64 channels, a quarter of what leaves the block.",
+            "The maps with 256 channels": "The last 1×1, the add and the last ReLU each write 256 channels.",
+            "The weights": "69,632 parameters take 272 KiB. A single map with 64 channels at 320×320 takes 25 MiB.",
+        },
+        answer="The maps with 256 channels",
+    )
+
+    loss = Prediction(
+        "Squeeze the 256 learned channels to 64 and grow them back, as well as a linear pair can. How much of their variance is lost?",
+        {
+            "about three quarters": "That would be so if all 256 directions carried the same.",
+            "about a third": "That is what happens to channels that have nothing to do with one another. Learned ones do.",
+            "a few percent at most": "Learned channels repeat each other: few directions carry nearly everything.",
+        },
+        answer="a few percent at most",
+    )

@@ -23,20 +23,19 @@ class Prediction:
         if answer not in choices:
             raise ValueError(f"The answer {answer!r} is not among the choices {list(choices)}.")
         self.question, self.choices, self.answer = question, choices, answer
-        self._radio = widgets.RadioButtons(options=list(choices), value=None, layout={"width": "auto"})
-        self._reply = widgets.HTML(_waiting())
-        self._radio.observe(self._on_choice, names="value")
-        heading = widgets.HTML(f"<b>Your guess:</b> {escape(question)}")
-        self.widget = widgets.VBox([heading, self._radio, self._reply])
 
     def reply(self, choice: str) -> Note:
         """What a choice is answered with."""
         if choice == self.answer:
-            return Note(MARKS["right"], "yes.", self.choices[choice], COLOURS["right"])
-        return Note(MARKS["wrong"], "not this one.", self.choices[choice] + " Guess again.", COLOURS["wrong"])
+            return Note(MARKS["right"], "yes", self.choices[choice], COLOURS["right"])
+        return Note(MARKS["wrong"], "not this one", self.choices[choice] + " Guess again.", COLOURS["wrong"])
 
-    def _on_choice(self, change):
-        self._reply.value = _waiting() if change.new is None else self.reply(change.new)._repr_html_()
+    def widget(self) -> widgets.VBox:
+        """The question, its choices, and a place for the reply."""
+        radio = widgets.RadioButtons(options=list(self.choices), value=None, layout={"width": "auto"})
+        reply = widgets.HTML(_WAITING)
+        radio.observe(lambda change: setattr(reply, "value", self.reply(change.new)._repr_html_()), names="value")
+        return widgets.VBox([widgets.HTML(f"<b>Your guess:</b> {escape(self.question)}"), radio, reply])
 
     def _repr_mimebundle_(self, **kwargs):
         choices = "".join(f"<li>{escape(choice)}</li>" for choice in self.choices)
@@ -44,10 +43,9 @@ class Prediction:
                  f"<details><summary>Answer</summary><p><b>{escape(self.answer)}.</b> "
                  f"{escape(self.choices[self.answer])}</p></details>")
         text = f"{self.question}\n" + "\n".join(f"  - {choice}" for choice in self.choices)
-        live = self.widget._repr_mimebundle_(**kwargs) or {}
+        live = self.widget()._repr_mimebundle_(**kwargs) or {}
         view = "application/vnd.jupyter.widget-view+json"
         return {"text/plain": text, "text/html": still} | ({view: live[view]} if view in live else {})
 
 
-def _waiting() -> str:
-    return Note(MARKS["not answered yet"], "no guess yet.", "Choose one; then run on.")._repr_html_()
+_WAITING = Note(MARKS["not answered yet"], "no guess yet", "choose one, then run on.")._repr_html_()
