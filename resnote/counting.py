@@ -61,8 +61,7 @@ def conv2d(shape, out_channels, kernel_size, *, stride=1, padding=0, dilation=1,
         where `torch.nn.Conv2d` could not be built or run, and where it has no channels.
     """
     in_channels, height, width = check_shape(shape)
-    check_size("out_channels", out_channels)
-    check_size("groups", groups)
+    out_channels, groups = check_size("out_channels", out_channels), check_size("groups", groups)
     kernel_h, kernel_w = check_pair("kernel_size", kernel_size)
     stride_h, stride_w = check_pair("stride", stride)
     dilation_h, dilation_w = check_pair("dilation", dilation)
@@ -257,8 +256,7 @@ def plain_block(in_channels, width, out_channels, **settings) -> BlockCount:
 
     Settings as in `basic_block`, without the shortcut's.
     """
-    return _block("plain block", in_channels, (width, out_channels), (False, False), shortcut=None,
-                  **settings)
+    return _block("plain block", in_channels, width, out_channels, _two_spatial, shortcut=None, **settings)
 
 
 def basic_block(in_channels, width, out_channels, **settings) -> BlockCount:
@@ -282,7 +280,7 @@ def basic_block(in_channels, width, out_channels, **settings) -> BlockCount:
         for sizes that are not whole numbers of 1 or more; and, when strict, for an even kernel and
         for an F(x) and a shortcut that cannot be added.
     """
-    return _block("basic block", in_channels, (width, out_channels), (False, False), **settings)
+    return _block("basic block", in_channels, width, out_channels, _two_spatial, **settings)
 
 
 def bottleneck(in_channels, width, out_channels, **settings) -> BlockCount:
@@ -291,52 +289,64 @@ def bottleneck(in_channels, width, out_channels, **settings) -> BlockCount:
     Settings as in `basic_block`; the stride stands on the k x k convolution, as in torchvision
     (the paper puts it on the first 1x1).
     """
-    return _block("bottleneck", in_channels, (width, width, out_channels), (True, False, True),
-                  **settings)
+    return _block("bottleneck", in_channels, width, out_channels, _squeeze_look_grow, **settings)
 
 
-def _block(name, in_channels, widths, pointwise, *, size=320, kernel_size=3, stride=1, bias=False,
+# The convolutions of F(x), each as (out_channels, kernel_size, stride).
+
+
+def _two_spatial(width, out_channels, kernel_size, stride):
+    return (width, kernel_size, stride), (out_channels, kernel_size, 1)
+
+
+def _squeeze_look_grow(width, out_channels, kernel_size, stride):
+    return (width, 1, 1), (width, kernel_size, stride), (out_channels, 1, 1)
+
+
+def _block(name, in_channels, width, out_channels, layers, *, size=320, kernel_size=3, stride=1, bias=False,
            batch_norm=True, shortcut="identity", projection_kernel_size=1, projection_bias=None,
            strict=True) -> BlockCount:
-    x = (in_channels, *check_pair("size", size))
-    problem = check_block(in_channels, widths[0], widths[-1], x[1:], kernel_size, stride, shortcut,
+    x = (check_size("in_channels", in_channels), *check_pair("size", size))
+    problem = check_block(in_channels, width, out_channels, x[1:], kernel_size, stride, shortcut,
                           projection_kernel_size)
     if problem and strict:
         raise SettingError(problem.message)
 
-    residual, shape, last, strided = [], x, len(widths), False
-    for number, (channels, is_pointwise) in enumerate(zip(widths, pointwise), start=1):
-        kernel = 1 if is_pointwise else kernel_size
-        step = stride if not is_pointwise and not strided else 1
-        strided = strided or not is_pointwise
-        row = conv2d(shape, channels, kernel, stride=step, padding=kernel // 2, bias=bias,
-                     name=f"conv{number}")
+    residual, shape = [], x
+    convolutions = layers(width, out_channels, kernel_size, stride)
+    for number, (channels, kernel, step) in enumerate(convolutions, start=1):
+        row = conv2d(shape, channels, kernel, stride=step, padding=kernel // 2, bias=bias, name=f"conv{number}")
         residual.append(row)
         shape = row.output
         if batch_norm:
             residual.append(batch_norm2d(shape, name=f"bn{number}"))
-        if number < last:
+        if number < len(convolutions):
             residual.append(relu(shape, name=f"relu{number}"))
 
     branch = []
     if problem is None or problem.where != "shortcut":
         if shortcut == "projection":
             with_bias = bias if projection_bias is None else projection_bias
-            row = conv2d(x, widths[-1], projection_kernel_size, stride=stride,
+            row = conv2d(x, out_channels, projection_kernel_size, stride=stride,
                          padding=projection_kernel_size // 2, bias=with_bias, name="projection")
             branch.append(row)
             if batch_norm:
                 branch.append(batch_norm2d(row.output, name="projection bn"))
-        elif shortcut == "zero-pad" and (stride != 1 or widths[-1] != in_channels):
-            padded = (widths[-1], strided_length(x[1], stride), strided_length(x[2], stride))
-            branch.append(Row("zero-pad", "pad", padded, 0, 0, 0, _bytes(padded), ""))
+        elif shortcut == "zero-pad" and (stride != 1 or out_channels != in_channels):
+            branch.append(_zero_pad(x, check_size("out_channels", out_channels), check_size("stride", stride)))
 
     after = ()
     if problem is None:
-        after = (relu(shape, name=f"relu{last}"),)
+        after = (relu(shape, name=f"relu{len(convolutions)}"),)
         if shortcut is not None:
             after = (add(shape, branch[-1].output if branch else x),) + after
     return BlockCount(name, x, tuple(residual), tuple(branch), after, problem)
+
+
+def _zero_pad(shape, out_channels, stride) -> Row:
+    """Option A: every stride-th pixel, and channels of zeros; it copies, and computes nothing."""
+    output = (out_channels, strided_length(shape[1], stride), strided_length(shape[2], stride))
+    return Row("zero-pad", "pad", output, 0, 0, 0, _bytes(output), "")
 
 
 def _bytes(shape) -> int:

@@ -84,13 +84,14 @@ def why_not_addable(fx, x) -> str:
 # --- sizes -----------------------------------------------------------------------------------
 
 
-def check_size(name, value):
-    """Raise `SettingError` unless ``value`` is a whole number of 1 or more."""
+def check_size(name, value) -> int:
+    """Return ``value`` as an int, or raise `SettingError` unless it is a whole number of 1 or more."""
     if type(value) is int and value > 0:  # the quick way out: an explorer counts at every move
-        return
+        return value
     if not _is_whole(value) or value < 1:
         raise SettingError(f"{name} is {value!r}; it must be a whole number of 1 or more. "
                            f"Give {name} as an int, such as {3 if 'kernel' in name else 1}.")
+    return index(value)  # NumPy's integers overflow and are no JSON
 
 
 def check_shape(shape) -> tuple[int, int, int]:
@@ -100,10 +101,7 @@ def check_shape(shape) -> tuple[int, int, int]:
     except (TypeError, ValueError):
         raise SettingError(f"The shape is {shape!r}; it must be (channels, height, width) of one "
                            "example, without the batch axis.") from None
-    check_size("channels", channels)
-    check_size("height", height)
-    check_size("width", width)
-    return channels, height, width
+    return check_size("channels", channels), check_size("height", height), check_size("width", width)
 
 
 def _is_whole(value) -> bool:
@@ -117,27 +115,24 @@ def _is_whole(value) -> bool:
 
 
 def check_pair(name, value) -> tuple[int, int]:
-    if type(value) is int and value > 0:
-        return value, value
+    """Return a whole number, or a pair of them, as a pair, or raise `SettingError`."""
     if isinstance(value, (tuple, list)) and len(value) == 2:
-        for item in value:
-            check_size(name, item)
-        return tuple(value)
-    check_size(name, value)
+        return check_size(name, value[0]), check_size(name, value[1])
+    value = check_size(name, value)
     return value, value
 
 
 def check_padding(value) -> tuple[int, int]:
+    """Return a padding, 'same' apart, as a pair of whole numbers of 0 or more, or raise `SettingError`."""
     if type(value) is int and value >= 0:
         return value, value
     if value == "valid":
         return 0, 0
-    pair = tuple(value) if isinstance(value, (tuple, list)) and len(value) == 2 else (value, value)
-    for item in pair:
-        if not _is_whole(item) or item < 0:
-            raise SettingError(f"padding is {value!r}; it must be 0 or a positive whole number, a pair of "
-                               "them, 'same' or 'valid'.")
-    return pair
+    pair = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value, value)
+    if not all(_is_whole(item) and item >= 0 for item in pair):
+        raise SettingError(f"padding is {value!r}; it must be 0 or a positive whole number, a pair of "
+                           "them, 'same' or 'valid'.")
+    return index(pair[0]), index(pair[1])
 
 
 def strided_length(length, stride) -> int:

@@ -1,0 +1,60 @@
+"""Fixtures for tests in the browser: one JupyterLab and one Chromium for all of them, and each lesson run once a theme.
+
+Without Chromium these tests are skipped, or fail where REQUIRE_BROWSER=1. A page whose test fails is saved in
+screenshots/.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from lab import CHROMIUM, Notebook, launch_chromium, open_notebook, running_lab, screenshot
+from playwright.sync_api import sync_playwright
+
+SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if not CHROMIUM.exists():
+        missing = pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip
+        missing(f"{CHROMIUM} is missing; on Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        yield launch_chromium(playwright)
+
+
+@pytest.fixture(scope="session")
+def lab(browser, tmp_path_factory):
+    """JupyterLab on a copy of notebooks/, so that no test changes the lessons."""
+    copy = tmp_path_factory.mktemp("lab") / "notebooks"
+    shutil.copytree(NOTEBOOKS, copy, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    with running_lab(copy) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def open_lesson(browser, lab):
+    """A function (path, theme, run) → Notebook in a page of its own; the same notebook for the same arguments."""
+    opened = {}
+
+    def open_once(path, theme="light", run=True):
+        if (path, theme, run) not in opened:
+            page = browser.new_page(viewport={"width": 1400, "height": 1000})
+            opened[path, theme, run] = notebook = open_notebook(page, lab, path, theme)
+            if run:
+                notebook.run_all()
+        return opened[path, theme, run]
+    return open_once
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        for shown in item.funcargs.values():
+            if isinstance(shown, Notebook):
+                screenshot(shown.page, SCREENSHOTS / (re.sub(r"[^-\w]+", "_", item.name) + ".png"))
+    return report
