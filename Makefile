@@ -14,9 +14,8 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 .PHONY: lab test notebooks bench clean
 
 lab: .venv/lab
-	$(BIN)/jupyter lab --ip 127.0.0.1 --LabApp.news_url= \
-		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(ROOT) $(JUPYTER_FLAGS) \
-		notebooks/03_bottleneck.ipynb
+	$(BIN)/jupyter lab --ip 127.0.0.1 --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+		$(ROOT) $(JUPYTER_FLAGS) notebooks/03_bottleneck.ipynb
 
 test: .venv/test
 	$(BIN)/python -m pytest tests

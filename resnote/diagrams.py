@@ -151,7 +151,7 @@ def _addition(block, scale, where) -> str:
     circle = (f'<circle cx="{_CENTRE}" cy="{_ADD}" r="12" fill="{PAPER}" stroke="{colour}" stroke-width="2.5"/>'
               + _text(_CENTRE, _ADD + 5, sign, size=16, weight="bold", anchor="middle"))
     words = "".join(_text(_TEXT, _ADD + 15 * i, line, size=12)
-                    for i, line in enumerate(textwrap.wrap(f"shortcut: {_shortcut_words(block)}", 30)))
+                    for i, line in enumerate(textwrap.wrap(f"shortcut: {_shortcut_words(block)}", 34)))
     if block.problem:
         return stem + circle + words + _text(_TEXT, _OUT + 8, "no output", size=12, colour=MUTED)
     out = block.rows[-1].output
@@ -175,7 +175,7 @@ def _verdict(block) -> str:
         mark, colour, message = "✗", WRONG, block.problem.message
     else:
         mark, colour = "✓", MUTED
-        message = f"F(x) and the shortcut are both {format_shape(block.rows[-1].output)}: they can be added."
+        message = f"F(x) and the shortcut match: {format_shape(block.rows[-1].output)}."
     lines = textwrap.wrap(message, 58)
     bar = f'<rect x="8" y="{HEIGHT - 67}" width="3" height="{15 * len(lines) + 2}" fill="{colour}"/>'
     return bar + _text(18, HEIGHT - 55, mark, size=13, weight="bold") + "".join(
