@@ -23,7 +23,8 @@ def execute(path: Path) -> nbformat.NotebookNode:
     """Run a notebook from a fresh kernel and return it with its outputs, normalised."""
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=120, kernel_name="python3", store_widget_state=False,
-                   record_timing=False, resources={"metadata": {"path": path.parent}}).execute()
+                   record_timing=False, coalesce_streams=True,
+                   resources={"metadata": {"path": path.parent}}).execute()
     return normalise(notebook)
 
 
