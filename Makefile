@@ -13,9 +13,11 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test notebooks bench clean
 
+FIRST_LESSON := 03_bottleneck.ipynb
+
 lab: .venv/lab
-	$(BIN)/jupyter lab --ip 127.0.0.1 --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
-		$(ROOT) $(JUPYTER_FLAGS) notebooks/03_bottleneck.ipynb
+	$(BIN)/jupyter lab --ip 127.0.0.1 --ServerApp.root_dir notebooks --LabApp.default_url /lab/tree/$(FIRST_LESSON) \
+		$(ROOT) $(JUPYTER_FLAGS)
 
 test: .venv/test
 	$(BIN)/python -m pytest tests
@@ -39,8 +41,13 @@ clean:
 	$(PYTHON) -m venv .venv
 	touch $@
 
+# JupyterLab would ask about news and look for updates; nothing here fetches anything at run time.
+SETTINGS := .venv/share/jupyter/lab/settings
+NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
+
 .venv/lab: .venv/made pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	mkdir -p $(SETTINGS) && echo '$(NO_NEWS)' > $(SETTINGS)/overrides.json
 	touch $@
 
 .venv/test: .venv/lab
