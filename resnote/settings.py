@@ -35,10 +35,10 @@ def check_block(in_channels, width, out_channels, size, kernel_size, stride, sho
     SettingError
         for sizes that are not whole numbers of 1 or more, and for an unknown shortcut.
     """
-    for what, value in (("in_channels", in_channels), ("width", width),
-                        ("out_channels", out_channels), ("kernel_size", kernel_size),
-                        ("stride", stride), ("projection_kernel_size", projection_kernel_size)):
-        check_size(what, value)
+    in_channels, out_channels = check_size("in_channels", in_channels), check_size("out_channels", out_channels)
+    kernel_size, stride = check_size("kernel_size", kernel_size), check_size("stride", stride)
+    check_size("width", width)
+    check_size("projection_kernel_size", projection_kernel_size)
     if shortcut is not None and shortcut not in SHORTCUTS:
         raise SettingError(f"shortcut={shortcut!r} is not known. Use one of "
                            + ", ".join(map(repr, SHORTCUTS)) + ".")
