@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -55,7 +56,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, out_channels, H', W'), H' = ceil(H / stride)."""
-        check_images(x, self.in_channels)
+        check_images(x, self.in_channels, self.residual.conv1.weight.dtype)
         fx = self.residual(x)           # F(x)
         if self.shortcut is None:       # a plain block
             return self.relu(fx)
@@ -87,7 +88,7 @@ class BasicBlock(_Block):
     stride : of the first convolution and of the shortcut
     bias : whether the convolutions have one; batch norm makes it useless
     batch_norm : whether one follows each convolution
-    shortcut : 'identity', 'zero-pad' (option A) or 'projection' (options B, C)
+    shortcut : 'identity', 'zero-pad' (option A), 'projection' (options B, C), or None for no shortcut
     projection_kernel_size, projection_bias : 1, and as ``bias``, unless given
 
     Raises
@@ -126,13 +127,13 @@ class Bottleneck(_Block):
             projection_bias=projection_bias)
 
 
-def check_images(x, channels: int) -> None:
-    """Raise unless ``x`` is a floating-point batch of images (N, channels, H, W).
+def check_images(x, channels: int, dtype: torch.dtype) -> None:
+    """Raise unless ``x`` is a batch of images (N, channels, H, W) of the weights' ``dtype``.
 
     Raises
     ------
     TypeError
-        for something that is not a tensor, or not of a floating-point type.
+        for something that is not a tensor, or of another type than the weights (autocast converts it).
     SettingError
         for another number of axes or of channels.
     """
@@ -146,8 +147,8 @@ def check_images(x, channels: int) -> None:
         raise SettingError(f"The block was built for {channels} channels; x has {x.shape[1]}, its shape is "
                            f"{tuple(x.shape)}. Build it with in_channels={x.shape[1]}, or give it the "
                            "images it was built for.")
-    if not x.is_floating_point():
-        raise TypeError(f"The block needs floating-point images; x is {x.dtype}. Use x.float().")
+    if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+        raise TypeError(f"The block's weights are {dtype} and x is {x.dtype}. Convert x with x.to({dtype}).")
 
 
 def _layers(convolutions, bias, batch_norm) -> nn.Sequential:

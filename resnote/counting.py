@@ -58,7 +58,8 @@ def conv2d(shape, out_channels, kernel_size, *, stride=1, padding=0, dilation=1,
     Raises
     ------
     SettingError
-        where `torch.nn.Conv2d` could not be built or run, and where it has no channels.
+        where `torch.nn.Conv2d` could not be built or run; and for sizes that it lets pass: no input
+        channels, booleans, tuples of one.
     """
     in_channels, height, width = check_shape(shape)
     out_channels, groups = check_size("out_channels", out_channels), check_size("groups", groups)
@@ -195,19 +196,12 @@ class BlockCount(NamedTuple):
         the end, as in the `forward` of `resnote.blocks`. Scratch space inside an operation is not
         counted.
         """
-        x = _bytes(self.input)
-        peak, fx, sum_bytes = x, 0, 0
+        x, previous, peak = _bytes(self.input), 0, 0
         for row in self.residual:
-            peak, fx = max(peak, x + fx + row.bytes), row.bytes
-        branch = 0
-        for row in self.shortcut:
-            peak, branch = max(peak, x + fx + branch + row.bytes), row.bytes
-        for row in self.after:
-            if row.kind == "add":
-                peak, sum_bytes = max(peak, x + fx + branch + row.bytes), row.bytes
-            else:
-                peak = max(peak, x + fx + sum_bytes + row.bytes)
-        return peak
+            peak, previous = max(peak, x + previous + row.bytes), row.bytes
+        # At the last ReLU: x, F(x), what it reads (the sum, or F(x) itself) and what it writes. The
+        # shortcut never has more alive, since its maps are as large as these.
+        return max(peak, x + previous * (1 + len(self.after)))
 
     def as_dict(self) -> dict:
         """Totals and rows as plain Python values, ready for `json.dumps`."""
@@ -251,12 +245,12 @@ class BlockCount(NamedTuple):
 HEADINGS = ("row", "output", "parameters", "formula", "multiply–accumulates", "elementwise", "bytes")
 
 
-def plain_block(in_channels, width, out_channels, **settings) -> BlockCount:
-    """Count two k x k convolutions with a ReLU after each and no shortcut.
-
-    Settings as in `basic_block`, without the shortcut's.
-    """
-    return _block("plain block", in_channels, width, out_channels, _two_spatial, shortcut=None, **settings)
+def plain_block(in_channels, width, out_channels, *, size=320, kernel_size=3, stride=1, bias=False,
+                batch_norm=True, strict=True) -> BlockCount:
+    """Count two k x k convolutions with a ReLU after each and no shortcut; settings as in `basic_block`."""
+    return _block("plain block", in_channels, width, out_channels, _two_spatial, size=size,
+                  kernel_size=kernel_size, stride=stride, bias=bias, batch_norm=batch_norm, shortcut=None,
+                  strict=strict)
 
 
 def basic_block(in_channels, width, out_channels, **settings) -> BlockCount:
@@ -270,7 +264,7 @@ def basic_block(in_channels, width, out_channels, **settings) -> BlockCount:
     stride : of the first k x k convolution and of the shortcut, 1 by default
     bias : whether the convolutions have one, False by default
     batch_norm : whether one follows each convolution, True by default
-    shortcut : 'identity', 'zero-pad' (option A) or 'projection' (options B, C)
+    shortcut : 'identity', 'zero-pad' (option A), 'projection' (options B, C), or None for no shortcut
     projection_kernel_size, projection_bias : 1, and as ``bias``, by default
     strict : False returns a block that cannot run, with its ``problem``, instead of raising
 

@@ -53,8 +53,8 @@ def check_block(in_channels, width, out_channels, size, kernel_size, stride, sho
     if shortcut == "identity" and stride != 1:
         fx, x = (out_channels, *(strided_length(n, stride) for n in size or ())), (in_channels, *(size or ()))
         return Problem("add", why_not_addable(fx, x) if size and fx != x else (
-            f"With stride {stride}, F(x) is smaller than x and cannot be added to it. "
-            "Use shortcut='projection' or 'zero-pad', or stride=1."))
+            f"With stride {stride}, F(x) keeps only one in {stride} rows and columns of x and cannot be added "
+            "to it. Use shortcut='projection' or 'zero-pad', or stride=1."))
     if shortcut == "identity" and in_channels != out_channels:
         return Problem("add", why_not_addable((out_channels,), (in_channels,)))
     return None
@@ -74,7 +74,8 @@ def why_not_addable(fx, x) -> str:
             one, many, count = ("F(x)", "x", x[0]) if fx[0] == 1 else ("x", "F(x)", fx[0])
             silent = f" PyTorch would silently repeat the one channel of {one} for all {count} of {many}."
         return (f"F(x) has {_channels(fx[0])} and x has {x[0]}: they {_verb(silent)}.{silent} "
-                "Use shortcut='projection', or make out_channels equal in_channels.")
+                "Use shortcut='projection'" + (", or make out_channels equal in_channels." if fx[1:] == x[1:]
+                                               else " with the same stride."))
     silent = (" PyTorch would silently repeat the single row or column."
               if _broadcasts(fx, x) else "")
     return (f"F(x) is {fx[1]} x {fx[2]} and x is {x[1]} x {x[2]}: they {_verb(silent)}.{silent} "
@@ -84,12 +85,12 @@ def why_not_addable(fx, x) -> str:
 # --- sizes -----------------------------------------------------------------------------------
 
 
-def check_size(name, value) -> int:
+def check_size(name, value, needed="a whole number of 1 or more") -> int:
     """Return ``value`` as an int, or raise `SettingError` unless it is a whole number of 1 or more."""
     if type(value) is int and value > 0:  # the quick way out: an explorer counts at every move
         return value
     if not _is_whole(value) or value < 1:
-        raise SettingError(f"{name} is {value!r}; it must be a whole number of 1 or more. "
+        raise SettingError(f"{name} is {value!r}; it must be {needed}. "
                            f"Give {name} as an int, such as {3 if 'kernel' in name else 1}.")
     return index(value)  # NumPy's integers overflow and are no JSON
 
@@ -118,7 +119,7 @@ def check_pair(name, value) -> tuple[int, int]:
     """Return a whole number, or a pair of them, as a pair, or raise `SettingError`."""
     if isinstance(value, (tuple, list)) and len(value) == 2:
         return check_size(name, value[0]), check_size(name, value[1])
-    value = check_size(name, value)
+    value = check_size(name, value, "a whole number of 1 or more, or a pair of them")
     return value, value
 
 

@@ -44,7 +44,7 @@ def format_bytes(count) -> str:
     """Bytes in the largest binary unit below them: 409600 -> '400 KiB'."""
     size, unit = float(count), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if size < 1024:
+        if size < 1023.5:
             break
         size, unit = size / 1024, larger
     return f"{size:,.4g} {unit}" if size < 1000 else f"{size:,.0f} {unit}"
@@ -53,7 +53,7 @@ def format_bytes(count) -> str:
 def format_macs(count) -> str:
     """Multiply-accumulates with an SI prefix: 7130316800 -> '7.13 G'."""
     size, unit = float(count), ""
-    for larger in ("k", "M", "G", "T", "P"):
+    for larger in ("k", "M", "G", "T", "P", "E"):
         if size < 999.5:
             break
         size, unit = size / 1000, larger

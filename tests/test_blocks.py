@@ -165,7 +165,7 @@ def message_of(refused, *args, **settings):
                      "the one channel of x for all 4 of F(x)", "shortcut='projection'"]),
     ((8, 4, 4), dict(shortcut="zero-pad"), ["cannot take any away", "x has 8", "F(x) has 4",
                                             "shortcut='projection'", "out_channels of 8 or more"]),
-    ((4, 4, 4), dict(stride=2), ["stride 2", "smaller than x", "'projection' or 'zero-pad'", "stride=1"]),
+    ((4, 4, 4), dict(stride=2), ["stride 2", "one in 2 rows and columns", "'projection' or 'zero-pad'", "stride=1"]),
     ((4, 4, 4), dict(shortcut="projection", projection_kernel_size=2), ["2 x 2 kernel", "no centre", "1 or 3"]),
     ((4, 4, 4), dict(shortcut="option A"), ["'option A'", "'identity'", "'zero-pad'", "'projection'"]),
 ])
@@ -204,7 +204,8 @@ def test_the_module_and_the_count_refuse_with_the_same_words(kind, channels, set
 @pytest.mark.parametrize("wrong, error, words", [
     ([[1.0]], TypeError, ["list", "(N, 4, H, W)", "torch.as_tensor"]),
     (torch.zeros(2, 4, 6, 6).numpy(), TypeError, ["ndarray", "(N, 4, H, W)", "torch.as_tensor"]),
-    (torch.zeros(2, 4, 6, 6, dtype=torch.uint8), TypeError, ["torch.uint8", "x.float()"]),
+    (torch.zeros(2, 4, 6, 6, dtype=torch.uint8), TypeError, ["torch.uint8", "x.to(torch.float32)"]),
+    (torch.zeros(2, 4, 6, 6, dtype=torch.float64), TypeError, ["torch.float64", "x.to(torch.float32)"]),
     (torch.zeros(4, 6, 6), SettingError, ["(N, 4, H, W)", "(4, 6, 6)", "x[None]"]),
     (torch.zeros(2, 1, 6, 6), SettingError, ["4 channels", "x has 1", "(2, 1, 6, 6)", "in_channels=1"]),
     (torch.zeros(2, 8, 6, 6), SettingError, ["4 channels", "x has 8", "(2, 8, 6, 6)", "in_channels=8"]),
@@ -218,6 +219,17 @@ def test_a_wrong_input_is_refused_in_words_and_the_next_right_one_is_not(kind, w
     assert [word for word in words if word not in str(refused.value)] == []
     assert torch.equal(block.residual.bn1.running_mean, statistics)
     assert torch.equal(block.eval()(x), before)
+
+
+def test_autocast_may_convert_what_the_block_would_refuse():
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert BasicBlock(4, 3, 4)(torch.randn(2, 4, 6, 6, dtype=torch.bfloat16)).shape == (2, 4, 6, 6)
+
+
+def test_following_the_advice_for_channels_and_stride_together_works():
+    message = message_of(counting.basic_block, 4, 4, 8, size=8, stride=2)
+    assert "shortcut='projection' with the same stride" in message and "out_channels equal" not in message
+    assert counting.basic_block(4, 4, 8, size=8, stride=2, shortcut="projection").problem is None
 
 
 def test_a_setting_error_is_a_value_error():
