@@ -113,7 +113,7 @@ class Bottleneck(_Block):
     """1x1 down, k x k, 1x1 up, the add, ReLU: He et al. (2015), Fig. 5 right.
 
     Parameters as in `BasicBlock`. The stride stands on the k x k convolution, as in torchvision
-    ("v1.5"); the paper puts it on the first 1x1.
+    ("v1.5"); the authors' own code has it on the first 1x1.
     """
 
     def __init__(self, in_channels: int, width: int, out_channels: int, *, kernel_size: int = 3,
@@ -138,17 +138,17 @@ def check_images(x, channels: int, dtype: torch.dtype) -> None:
         for another number of axes or of channels.
     """
     if not isinstance(x, Tensor):
-        raise TypeError(f"The block needs a tensor of images (N, {channels}, H, W); it got "
+        raise TypeError(f"This module needs a tensor of images (N, {channels}, H, W); it got "
                         f"{type(x).__name__}. Convert it with torch.as_tensor(...).")
     if x.dim() != 4:
-        raise SettingError(f"The block needs images as (N, {channels}, H, W); it got shape {tuple(x.shape)}. "
+        raise SettingError(f"This module needs images as (N, {channels}, H, W); it got shape {tuple(x.shape)}. "
                            "For one image (C, H, W), add the batch axis with x[None].")
     if x.shape[1] != channels:
-        raise SettingError(f"The block was built for {channels} channels; x has {x.shape[1]}, its shape is "
+        raise SettingError(f"This module was built for {channels} channels; x has {x.shape[1]}, its shape is "
                            f"{tuple(x.shape)}. Build it with in_channels={x.shape[1]}, or give it the "
                            "images it was built for.")
     if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
-        raise TypeError(f"The block's weights are {dtype} and x is {x.dtype}. Convert x with x.to({dtype}).")
+        raise TypeError(f"The weights are {dtype} and x is {x.dtype}. Convert x with x.to({dtype}).")
 
 
 def _layers(convolutions, bias, batch_norm) -> nn.Sequential:

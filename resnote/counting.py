@@ -39,6 +39,7 @@ class Row(NamedTuple):
     elementwise: int
     bytes: int
     formula: str
+    stride: tuple[int, int] = (1, 1)
 
 
 # --- one operation ---------------------------------------------------------------------------
@@ -95,7 +96,8 @@ def conv2d(shape, out_channels, kernel_size, *, stride=1, padding=0, dilation=1,
         values if bias else 0,
         values * BYTES_PER_VALUE,
         f"{kernel_h}·{kernel_w}·" + (f"({in_channels}/{groups})" if groups > 1 else f"{in_channels}")
-        + f"·{out_channels}" + (f" + {out_channels}" if bias else ""))
+        + f"·{out_channels}" + (f" + {out_channels}" if bias else ""),
+        (stride_h, stride_w))
 
 
 def batch_norm2d(shape, *, affine=True, name="bn") -> Row:
@@ -281,7 +283,7 @@ def bottleneck(in_channels, width, out_channels, **settings) -> BlockCount:
     """Count He et al.'s bottleneck: 1x1 down, k x k, 1x1 up, the add, ReLU (2015, Fig. 5 right).
 
     Settings as in `basic_block`; the stride stands on the k x k convolution, as in torchvision
-    (the paper puts it on the first 1x1).
+    (the authors' own code has it on the first 1x1).
     """
     return _block("bottleneck", in_channels, width, out_channels, _squeeze_look_grow, **settings)
 
@@ -340,7 +342,7 @@ def _block(name, in_channels, width, out_channels, layers, *, size=320, kernel_s
 def _zero_pad(shape, out_channels, stride) -> Row:
     """Option A: every stride-th pixel, and channels of zeros; it copies, and computes nothing."""
     output = (out_channels, strided_length(shape[1], stride), strided_length(shape[2], stride))
-    return Row("zero-pad", "pad", output, 0, 0, 0, _bytes(output), "")
+    return Row("zero-pad", "pad", output, 0, 0, 0, _bytes(output), "", (stride, stride))
 
 
 def _bytes(shape) -> int:

@@ -16,14 +16,13 @@ from resnote.tables import format_macs, format_shape
 INK = "var(--jp-content-font-color1,#212121)"
 MUTED = "var(--jp-content-font-color2,#555)"
 PAPER = "var(--jp-layout-color0,#fff)"
-LINE = "var(--jp-border-color0,#8a8a8a)"
-# Okabe and Ito's colour-blind-safe palette; dark text reads on the first two.
-POINTWISE, SPATIAL, WRONG = "#56B4E9", "#E69F00", "#D55E00"
+# Okabe and Ito's colour-blind-safe palette, and a grey; ON_COLOUR reads on all of them.
+POINTWISE, SPATIAL, WRONG, NEUTRAL = "#56B4E9", "#E69F00", "#D55E00", "#BBBBBB"
 ON_COLOUR = "#111"
 
-WIDTH, HEIGHT = 470, 466
+WIDTH, HEIGHT = 470, 434
 _CENTRE, _BAR, _WIDEST = 140, 8, 180   # feature maps: middle, thickness, width of the widest
-_TOP, _FX, _ADD, _OUT = 46, 316, 348, 378
+_TOP, _FX, _ADD, _OUT = 38, 286, 316, 346
 _TEXT, _RAIL = 246, 28                 # left edge of the right column; x of the shortcut's line
 
 
@@ -58,8 +57,8 @@ def block_diagram(block: BlockCount, widest: int, *, standalone: bool = False) -
     shapes.append(_addition(block, scale, where))
 
     title = block.name.capitalize()
-    head = (_text(8, 22, title, size=15, weight="bold")
-            + _text(WIDTH - 8, 22, f"{block.parameters:,} parameters", size=15, weight="bold", anchor="end"))
+    head = (_text(8, 20, title, size=15, weight="bold")
+            + _text(WIDTH - 8, 20, f"{block.parameters:,} parameters", size=15, weight="bold", anchor="end"))
     background = f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="{PAPER}"/>' if standalone else ""
     namespace = ' xmlns="http://www.w3.org/2000/svg"' if standalone else ""
     return (f'<svg{namespace} role="img" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
@@ -96,6 +95,11 @@ def kernel_of(row: Row) -> str:
 # --- parts -----------------------------------------------------------------------------------
 
 
+def _stride(row: Row) -> str:
+    """' /2' as the paper writes a stride of 2; nothing for stride 1."""
+    return "" if row.stride == (1, 1) else f" /{row.stride[0]}"
+
+
 def _bar(width, y) -> str:
     width = max(width, 2)
     return (f'<rect x="{_CENTRE - width / 2:.1f}" y="{y:.1f}" width="{width:.1f}" height="{_BAR}" rx="2" '
@@ -111,7 +115,7 @@ def _convolution(row: Row, above, below, y1, y2, bad) -> str:
     edge = f' stroke="{WRONG}" stroke-width="3" stroke-dasharray="5 3"' if bad else ""
     mark = "✗ " if bad else ""
     return (f'<polygon points="{points}" fill="{colour}" fill-opacity="0.55"{edge}/>'
-            + _pill(_CENTRE, (y1 + y2) / 2, mark + kernel_of(row), colour))
+            + _pill(_CENTRE, (y1 + y2) / 2, mark + kernel_of(row) + _stride(row), colour))
 
 
 def _conv_labels(block, row, in_channels, y) -> str:
@@ -136,10 +140,10 @@ def _shortcut(block, scale, where) -> str:
         return line + _pill(_RAIL, middle, "✗", WRONG)
     convs = [row for row in block.shortcut if row.kind == "conv"]
     if convs:
-        return line + _pill(_RAIL, middle, kernel_of(convs[0]),
+        return line + _pill(_RAIL, middle, kernel_of(convs[0]) + _stride(convs[0]),
                             POINTWISE if kernel_of(convs[0]) == "1×1" else SPATIAL)
     if block.shortcut:
-        return line + _pill(_RAIL, middle, "+ 0s", LINE)
+        return line + _pill(_RAIL, middle, "+ 0s", NEUTRAL)
     return line
 
 

@@ -33,7 +33,7 @@ class Picture:
         return f"Picture: {self.alt}"
 
     def _repr_html_(self) -> str:
-        return as_image(self.svg, self.alt, style="max-width:100%;background-color:#fff;border-radius:8px;padding:8px")
+        return as_image(self.svg, self.alt, style="max-width:100%;background-color:#fff;border-radius:8px;padding:8px;box-sizing:border-box")
 
 
 def images(grid, titles, row_names, alt) -> Picture:
@@ -82,15 +82,15 @@ def shares(rows, kinds, alt) -> Picture:
 def curves(panels, alt) -> Picture:
     """Shares, 0 to 1, over widths (log scale); the panels stand side by side.
 
-    ``panels`` is a list of (title, y label, {label: (widths, shares)}); a label stands at its line.
+    ``panels`` is a list of (title, y label, {label: (widths, shares)}).
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.4 * len(panels), 3.2), layout="constrained")
+        figure = Figure(figsize=(4.4 * len(panels), 4), layout="constrained")
         for axes, (title, ylabel, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
             for (label, (x, y)), marker in zip(lines.items(), "osD^"):
-                colour = axes.plot(x, y, marker=marker)[0].get_color()
-                axes.annotate(label, (x[3], y[3]), (10, 8), textcoords="offset points", color=colour)
+                axes.plot(x, y, marker=marker, label=label)
             axes.set_xscale("log", base=2)
             axes.set(title=title, ylabel=ylabel, xlabel="width of the squeeze", xticks=x, xticklabels=x, ylim=(0, 1.06))
             axes.minorticks_off()
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
         return Picture(figure, alt)

@@ -49,12 +49,12 @@ def check_block(in_channels, width, out_channels, size, kernel_size, stride, sho
     if shortcut == "zero-pad" and out_channels < in_channels:
         return Problem("shortcut", (
             f"Zero-padding adds channels and cannot take any away: x has {in_channels}, F(x) has "
-            f"{out_channels}. Use shortcut='projection', or out_channels of {in_channels} or more."))
+            f"{out_channels}. Use a projection (shortcut='projection'), or {in_channels} or more output channels."))
     if shortcut == "identity" and stride != 1:
         fx, x = (out_channels, *(strided_length(n, stride) for n in size or ())), (in_channels, *(size or ()))
         return Problem("add", why_not_addable(fx, x) if size and fx != x else (
             f"With stride {stride}, F(x) keeps only one in {stride} rows and columns of x and cannot be added "
-            "to it. Use shortcut='projection' or 'zero-pad', or stride=1."))
+            "to it. Use a shortcut with a stride too ('projection' or 'zero-pad'), or stride 1."))
     if shortcut == "identity" and in_channels != out_channels:
         return Problem("add", why_not_addable((out_channels,), (in_channels,)))
     return None
@@ -74,12 +74,12 @@ def why_not_addable(fx, x) -> str:
             one, many, count = ("F(x)", "x", x[0]) if fx[0] == 1 else ("x", "F(x)", fx[0])
             silent = f" PyTorch would silently repeat the one channel of {one} for all {count} of {many}."
         return (f"F(x) has {_channels(fx[0])} and x has {x[0]}: they {_verb(silent)}.{silent} "
-                "Use shortcut='projection'" + (", or make out_channels equal in_channels." if fx[1:] == x[1:]
-                                               else " with the same stride."))
+                + ("Use a projection (shortcut='projection'), or as many output as input channels."
+                   if fx[1:] == x[1:] else "Use a projection (shortcut='projection') with the same stride."))
     silent = (" PyTorch would silently repeat the single row or column."
               if _broadcasts(fx, x) else "")
     return (f"F(x) is {fx[1]} x {fx[2]} and x is {x[1]} x {x[2]}: they {_verb(silent)}.{silent} "
-            "Use shortcut='projection' or 'zero-pad' with the same stride, or stride=1.")
+            "Use a shortcut with the same stride ('projection' or 'zero-pad'), or stride 1.")
 
 
 # --- sizes -----------------------------------------------------------------------------------

@@ -158,14 +158,14 @@ def message_of(refused, *args, **settings):
 
 @pytest.mark.parametrize("kind", WITH_SHORTCUT)
 @pytest.mark.parametrize("channels, settings, words", [
-    ((4, 4, 8), {}, ["F(x) has 8 channels and x has 4", "shortcut='projection'", "out_channels"]),
+    ((4, 4, 8), {}, ["F(x) has 8 channels and x has 4", "shortcut='projection'", "as many output as input channels"]),
     ((4, 4, 1), {}, ["F(x) has 1 channel and x has 4", "PyTorch would silently repeat",
                      "the one channel of F(x) for all 4 of x", "shortcut='projection'"]),
     ((1, 4, 4), {}, ["F(x) has 4 channels and x has 1", "PyTorch would silently repeat",
                      "the one channel of x for all 4 of F(x)", "shortcut='projection'"]),
     ((8, 4, 4), dict(shortcut="zero-pad"), ["cannot take any away", "x has 8", "F(x) has 4",
-                                            "shortcut='projection'", "out_channels of 8 or more"]),
-    ((4, 4, 4), dict(stride=2), ["stride 2", "one in 2 rows and columns", "'projection' or 'zero-pad'", "stride=1"]),
+                                            "shortcut='projection'", "8 or more output channels"]),
+    ((4, 4, 4), dict(stride=2), ["stride 2", "one in 2 rows and columns", "'projection' or 'zero-pad'", "stride 1"]),
     ((4, 4, 4), dict(shortcut="projection", projection_kernel_size=2), ["2 x 2 kernel", "no centre", "1 or 3"]),
     ((4, 4, 4), dict(shortcut="option A"), ["'option A'", "'identity'", "'zero-pad'", "'projection'"]),
 ])
@@ -228,7 +228,7 @@ def test_autocast_may_convert_what_the_block_would_refuse():
 
 def test_following_the_advice_for_channels_and_stride_together_works():
     message = message_of(counting.basic_block, 4, 4, 8, size=8, stride=2)
-    assert "shortcut='projection' with the same stride" in message and "out_channels equal" not in message
+    assert "(shortcut='projection') with the same stride" in message and "as many output" not in message
     assert counting.basic_block(4, 4, 8, size=8, stride=2, shortcut="projection").problem is None
 
 

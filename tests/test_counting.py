@@ -515,8 +515,8 @@ def test_a_dict_survives_json_and_holds_the_totals(projected):
                      "inference_peak"):
             assert restored[name] == getattr(count, name)
         assert tuple(restored["input"]) == count.input
-        assert [tuple(row.values()) for row in restored["rows"]] == [
-            (name, kind, list(output), *numbers) for name, kind, output, *numbers in count.rows]
+        assert restored["rows"] == [row._asdict() | {"output": list(row.output), "stride": list(row.stride)}
+                                    for row in count.rows]
         assert restored["problem"] == (count.problem and count.problem._asdict())
 
 

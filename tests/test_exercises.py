@@ -25,6 +25,7 @@ def widest(cost, budget):
 WRONG = {
     "lesson_03.ex1": [
         (lambda k, i, o, g, b: k * i * o + b * o, "kernel counts only once"),
+        (lambda k, i, o, g, b: (k ^ 2) * (i // g) * o + b * o, "not a power"),
         (lambda k, i, o, g, b: k * k * i + b * o, "one filter"),
         (weights, "bias is missing"),
         (lambda k, i, o, g, b: weights(k, i, o, g, b) + b, "one bias for the whole layer"),
@@ -111,12 +112,13 @@ def test_an_answer_that_raises_is_told_where(exercise):
         return 1 / 0  # here
     verdict = exercise.check(broken)
     assert verdict.outcome == "raised"
-    assert "ZeroDivisionError" in verdict.text and "return 1 / 0  # here" in verdict.text
+    assert verdict.text.startswith(exercise.name + "(") and "ZeroDivisionError" in verdict.text and "return 1 / 0  # here" in verdict.text
 
 
 @each_exercise
 def test_an_answer_that_returns_nothing_or_takes_other_arguments_is_told_so(exercise):
-    assert "return" in exercise.check(lambda *args: None).text
+    assert f"{exercise.name}(" in exercise.check(lambda *args: None).text and "return" in exercise.check(print).text
+    assert exercise.check(lambda *args: ... + 1).outcome == "not answered yet"
     assert f"def {exercise.name}(" in exercise.check(lambda: 1).text
 
 
@@ -162,7 +164,7 @@ def test_hints_come_one_by_one_and_the_solution_is_code(exercise):
 def test_a_message_cannot_break_the_page():
     def check(ask):
         raise Wrong("<script>")
-    exercise = Exercise(check, hints=("h",), solution=lesson_03.pointwise)
+    exercise = Exercise("ex", check, hints=("h",), solution=lesson_03.pointwise)
     assert "&lt;script&gt;" in exercise.check(print)._repr_html_()
 
 

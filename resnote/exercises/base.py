@@ -73,14 +73,15 @@ class Exercise:
 
     Parameters
     ----------
+    label : what the lesson calls it, "ex1"
     checker : called with the answer, wrapped by `_Asked`; raises `Wrong` at the first thing that is
         wrong, and returns the sentence for a right answer
     hints : from a nudge to nearly everything
     solution : a function with the signature that the answer must have
     """
 
-    def __init__(self, checker, *, hints, solution):
-        self.name = solution.__name__
+    def __init__(self, label, checker, *, hints, solution):
+        self.label, self.name = label, solution.__name__
         self.model = solution
         self._checker, self._hints, self._shown = checker, hints, 0
 
@@ -95,9 +96,9 @@ class Exercise:
             return _verdict("right", self._checker(_Asked(answer, self.model)))
         except _NotAnswered:
             return _verdict("not answered yet", f"replace the ... in {self.name}, then run this cell again. "
-                                                "Stuck? Ask for .hint().")
+                                                f"Stuck? Run exercises.{self.label}.hint() in a cell of its own.")
         except _Raised as raised:
-            return _verdict("raised", _where(raised.__cause__, answer))
+            return _verdict("raised", _where(raised.__cause__, answer, raised.args[0]))
         except Wrong as wrong:
             return _verdict("wrong", str(wrong))
         except Exception as error:  # what came back could not even be compared: still a sentence
@@ -131,14 +132,17 @@ class _Asked:
                         f"def {wanted}:") from None
         except ValueError:  # a builtin without a signature: the call itself will tell
             pass
+        call = f"{self._model.__name__}({', '.join(map(short, args))})"
         try:
             result = self._answer(*args)
         except Exception as error:
-            raise _Raised from error
+            if "ellipsis" in str(error):  # ... is still in use: ... + 1
+                raise _NotAnswered from None
+            raise _Raised(call) from error
         if result is ...:
             raise _NotAnswered
         if result is None:
-            raise Wrong("your function returned nothing (None). Does its last line start with return?")
+            raise Wrong(f"{call} returned nothing (None). Does every way through your function end in a return?")
         return result
 
 
@@ -146,16 +150,17 @@ def _verdict(outcome, text) -> Verdict:
     return Verdict(MARKS[outcome], outcome, text, COLOURS[outcome])
 
 
-def _where(error, answer) -> str:
-    """The learner's own last line on the way to the error, and the error."""
-    text = f"your function stopped with {type(error).__name__}: {str(error).strip() or 'no message'}"
+def _where(error, answer, call) -> str:
+    """The call, the error, and the learner's own last line on the way to it."""
+    text = f"{call} stopped with {type(error).__name__}: {str(error).strip() or 'no message'}"
     file = getattr(getattr(answer, "__code__", None), "co_filename", None)
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return text + (f"\nIt happened in line {own[-1].lineno} of its cell: {own[-1].line}" if own else "")
 
 
 def short(value) -> str:
-    """A value in a few words for a message: its type, and what fits on a line."""
+    """A value in a few words: numbers and text as they are, tensors by their shape, the rest by its type."""
+    if hasattr(value, "shape"):
+        return f"a {type(value).__name__} of shape {tuple(value.shape)}"
     text = repr(value)
-    kind = "" if value is None else f"the {type(value).__name__} "
-    return kind + (text if len(text) <= 40 and "\n" not in text else text.split("\n")[0][:37] + "...")
+    return text if len(text) <= 40 and "\n" not in text else f"a {type(value).__name__}"

@@ -22,6 +22,7 @@ def conv_parameters(kernel_size, in_channels, out_channels, groups, bias):
 # Arguments, and what some wrong values give away.
 _CONVOLUTIONS = (
     ((3, 5, 7, 1, False), {
+        35: "in Python ^ is not a power: write kernel_size ** 2.",
         105: "the kernel counts only once. A 3 × 3 kernel has 9 weights for each pair of channels.",
         45: "that is one filter. There is one for each output channel.",
         63: "each filter spans all input channels, and yours has one.",
@@ -189,17 +190,17 @@ def _cost(channels, width) -> int:
     return counting.bottleneck(channels, width, channels, batch_norm=False).parameters
 
 
-ex1 = Exercise(_check_conv_parameters, solution=conv_parameters, hints=(
+ex1 = Exercise("ex1", _check_conv_parameters, solution=conv_parameters, hints=(
     "How many numbers does one filter hold? It spans kernel × kernel pixels and the channels it sees.",
     "With groups, a filter sees in_channels / groups channels. There are out_channels filters.",
     "A bias is one number a filter: add out_channels, if bias.",
 ))
-ex2 = Exercise(_check_pointwise, solution=pointwise, hints=(
+ex2 = Exercise("ex2", _check_pointwise, solution=pointwise, hints=(
     "At one pixel, x is a vector of C numbers and the output is weight @ vector.",
     "Matrix products work on the last axis: bring the channels there with x.permute(0, 2, 3, 1).",
     "Multiply by weight.T, then bring the channels back with permute(0, 3, 1, 2).",
 ))
-ex3 = Exercise(_check_widest_bottleneck, solution=widest_bottleneck, hints=(
+ex3 = Exercise("ex3", _check_widest_bottleneck, solution=widest_bottleneck, hints=(
     "Write the parameters of channels → width → width → channels: two 1×1 and one 3×3, no bias.",
     "2 · channels · width + 9 · width² must not be over the budget.",
     "Start with width 0 and grow it while the next width still fits.",
@@ -229,8 +230,8 @@ class guesses:
         "Shuffle the pixels, convolve, undo the shuffle. For which kernel is the result the same as without the shuffle?",
         {
             "1×1 only": "Every pixel is treated alone, so it does not matter where it stands.",
-            "1×1 and 3×3": "A 3×3 kernel reads eight neighbours, and the shuffle has replaced them.",
-            "3×3 only": "A 3×3 kernel reads eight neighbours, and the shuffle has replaced them.",
+            "1×1 and 3×3": "A 3×3 kernel reads eight neighbours, and the shuffle has put others there.",
+            "3×3 only": "A 3×3 kernel reads eight neighbours, and the shuffle has put others there.",
         },
         answer="1×1 only",
     )
@@ -259,8 +260,8 @@ class guesses:
         "Squeeze the 256 learned channels to 64 and grow them back, as well as a linear pair can. How much of their variance is lost?",
         {
             "about three quarters": "That would be so if all 256 directions carried the same.",
-            "about a third": "That is what happens to channels that have nothing to do with one another. Learned ones do.",
-            "a few percent at most": "Learned channels repeat each other: few directions carry nearly everything.",
+            "about a third": "That is what happens to channels that have nothing to do with one another. These look at the same pixels.",
+            "a few percent at most": "The channels repeat each other: few directions carry nearly everything.",
         },
         answer="a few percent at most",
     )

@@ -28,8 +28,14 @@ def choice(label: str, options) -> widgets.Dropdown:
     return widgets.Dropdown(options=options, description=label, style=CONTROL_STYLE, layout=CONTROL_LAYOUT)
 
 
+def steps(label: str, values) -> widgets.SelectionSlider:
+    """A slider over chosen values, for a range too wide for even steps."""
+    return widgets.SelectionSlider(options=list(values), description=label, continuous_update=True,
+                                   style=CONTROL_STYLE, layout=CONTROL_LAYOUT)
+
+
 def switch(label: str) -> widgets.Checkbox:
-    return widgets.Checkbox(description=label, indent=False, layout={"width": "auto"})
+    return widgets.Checkbox(description=label, indent=False, layout={"width": "auto", "margin": "2px 0 2px 24px"})
 
 
 class Explorer:
@@ -37,11 +43,13 @@ class Explorer:
 
     Attributes
     ----------
-    state : what the controls say now
+    state : what the controls say now, an instance of `State`
     widget : the whole explorer, an ipywidgets box
     """
 
+    State: type
     presets: dict = {}  # name -> State
+    parts: tuple[str, ...] = ("picture",)
 
     def __init__(self, preset: str | None = None):
         names = list(self.presets)
@@ -52,14 +60,14 @@ class Explorer:
         self.controls = self.make_controls()
         self._preset = widgets.ToggleButtons(options=names, value=preset, style={"button_width": "auto"},
                                              description="Presets", tooltips=[f"Set all controls: {n}" for n in names])
-        self._html = widgets.HTML()
+        self.views = {part: widgets.HTML() for part in (*self.parts, "live")}
         self.state = None
         self._busy = False
         self._set(self.presets[preset])
         for control in self.controls.values():
             control.observe(self._on_control, names="value")
         self._preset.observe(self._on_preset, names="value")
-        self.widget = widgets.VBox([self._preset, self.arrange(self.controls), self._html])
+        self.widget = widgets.VBox([self._preset, self.arrange(self.controls, self.views), self.views["live"]])
 
     # What a subclass says.
 
@@ -67,15 +75,16 @@ class Explorer:
         """One control for each field of the state, by its name."""
         raise NotImplementedError
 
-    def arrange(self, controls) -> widgets.Widget:
-        return widgets.VBox(list(controls.values()))
+    def arrange(self, controls, views) -> widgets.Widget:
+        """The controls and the parts of the picture, laid out; the live line is put below."""
+        return widgets.VBox([*controls.values(), *(views[part] for part in self.parts)])
 
     def read(self):
         """The state that the controls show."""
-        raise NotImplementedError
+        return self.State(**{name: control.value for name, control in self.controls.items()})
 
-    def picture(self, state) -> str:
-        """The live picture as HTML; its height must not depend on the state."""
+    def picture(self, state) -> dict[str, str]:
+        """The live picture as HTML, by part; no part's height may depend on the state."""
         raise NotImplementedError
 
     def still(self, state) -> str:
@@ -107,12 +116,14 @@ class Explorer:
         # An exception in a callback shows nowhere in a notebook: the picture would just stop.
         try:
             state = self.read()
-            html = self.picture(state) + _live(self.says(self.state, state))
+            html = self.picture(state) | {"live": _live(self.says(self.state, state))}
             self.state = state
         except Exception as error:
-            html = _live(f"The explorer could not draw this setting ({type(error).__name__}: {error}). "
-                         "Move the last control back, or choose a preset, and it goes on.")
-        self._html.value = html
+            html = dict.fromkeys(self.parts, "") | {"live": _live(
+                f"The explorer could not draw this setting ({type(error).__name__}: {error}). "
+                "Move the last control back, or choose a preset, and it goes on.")}
+        for part, view in self.views.items():
+            view.value = html[part]
         with self._quietly():
             self._preset.value = next((n for n, s in self.presets.items() if s == self.state), None)
 

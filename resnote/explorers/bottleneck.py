@@ -9,8 +9,8 @@ import ipywidgets as widgets
 
 from resnote import counting
 from resnote.counting import BlockCount
-from resnote.diagrams import as_image, block_diagram, describe
-from resnote.explorers.base import Explorer, choice, slider, switch
+from resnote.diagrams import WIDTH, as_image, block_diagram, describe
+from resnote.explorers.base import Explorer, choice, slider, steps, switch
 from resnote.tables import format_bytes
 
 SHORTCUTS = {
@@ -22,9 +22,13 @@ SHORTCUTS = {
 }
 
 
+# From one pixel to a scanned page, the usual sizes of ImageNet, and the article's 320.
+SIDES = (1, 2, 4, 7, 8, 14, 16, 28, 32, 56, 64, 112, 128, 224, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048, 3072, 4096)
+
+
 @dataclass(frozen=True)
 class State:
-    """Both blocks' channels and shortcuts, and what they share. Channels 1–512, side in pixels."""
+    """Both blocks' channels, 1–512, and shortcuts, and what they share. The side is in pixels."""
 
     basic_in: int = 256
     basic_width: int = 256
@@ -83,8 +87,8 @@ TOTALS = (
 )
 
 
-TABLE_STYLE = ("border-collapse:collapse;table-layout:fixed;width:100%;max-width:928px;font-size:13px;"
-               "line-height:1.6;font-variant-numeric:tabular-nums")
+TABLE_STYLE = (f"border-collapse:collapse;table-layout:fixed;width:100%;min-width:600px;max-width:{2 * WIDTH}px;"
+               "font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums")
 
 
 def totals_table(basic: BlockCount, bottleneck: BlockCount) -> str:
@@ -101,9 +105,9 @@ def totals_table(basic: BlockCount, bottleneck: BlockCount) -> str:
     head = "".join(f'<th scope="col" style="text-align:{side};width:{width}%">{name}</th>' for name, side, width in (
         ("one example, float32", "left", 36), ("basic block", "right", 23), ("bottleneck", "right", 23),
         ("basic ÷ bottleneck", "right", 18)))
-    return (f'<table class="resnote-totals" style="{TABLE_STYLE}">'
+    return (f'<div style="overflow-x:auto"><table class="resnote-totals" style="{TABLE_STYLE}">'
             f'<thead style="border-bottom:1px solid var(--jp-border-color1,#bbb)"><tr>{head}</tr></thead>'
-            f'<tbody>{"".join(lines)}</tbody></table>')
+            f'<tbody>{"".join(lines)}</tbody></table></div>')
 
 
 class BottleneckExplorer(Explorer):
@@ -114,7 +118,7 @@ class BottleneckExplorer(Explorer):
     preset : name of one of `PRESETS`; the first, equal channels, by default
     """
 
-    presets = PRESETS
+    State, presets, parts = State, PRESETS, ("basic", "bottleneck", "totals")
 
     def make_controls(self):
         controls = {}
@@ -123,31 +127,29 @@ class BottleneckExplorer(Explorer):
                 controls[f"{block}_{part}"] = slider(CONTROL_LABELS[part], 1, 512)
             controls[f"{block}_shortcut"] = choice(CONTROL_LABELS["shortcut"], list(SHORTCUTS))
         controls["kernel_size"] = slider(CONTROL_LABELS["kernel_size"], 1, 7)
-        controls["side"] = slider(CONTROL_LABELS["side"], 1, 4096)
+        controls["side"] = steps(CONTROL_LABELS["side"], SIDES)
         controls["bias"] = switch(CONTROL_LABELS["bias"])
         controls["batch_norm"] = switch(CONTROL_LABELS["batch_norm"])
         return controls
 
-    def arrange(self, controls):
-        column = {"flex": "1 1 330px", "max_width": "470px", "overflow": "visible"}
+    def arrange(self, controls, views):
+        """A column for each block, its controls above its drawing: in a narrow window one below the other."""
+        column = {"flex": "1 1 330px", "max_width": f"{WIDTH}px"}
         row = {"flex_flow": "row wrap", "width": "100%"}
-        blocks = [widgets.VBox([widgets.HTML(f"<b>{name}</b>")]
-                               + [controls[f"{block}_{part}"] for part in ("in", "width", "out", "shortcut")],
-                               layout=column)
+        blocks = [widgets.VBox([widgets.HTML(f"<b>{name}</b>"),
+                                *(controls[f"{block}_{part}"] for part in ("in", "width", "out", "shortcut")),
+                                views[block]], layout=column)
                   for block, name in (("basic", "Basic block"), ("bottleneck", "Bottleneck"))]
-        both = [widgets.VBox([controls["kernel_size"], controls["side"]], layout=column),
-                widgets.VBox([controls["bias"], controls["batch_norm"]], layout=column)]
-        return widgets.VBox([widgets.HBox(blocks, layout=row), widgets.HTML("<b>Both blocks</b>"),
-                             widgets.HBox(both, layout=row)])
-
-    def read(self):
-        return State(**{name: control.value for name, control in self.controls.items()})
+        both = widgets.HBox([widgets.VBox([controls["kernel_size"]], layout=column),
+                             widgets.VBox([controls["side"]], layout=column)], layout=row)
+        switches = widgets.HBox([widgets.HTML("<b>Both blocks</b>"), controls["bias"], controls["batch_norm"]])
+        return widgets.VBox([switches, both, widgets.HBox(blocks, layout=row), views["totals"]])
 
     def picture(self, state):
-        basic, bottleneck = count(state)
+        basic, bottleneck = blocks = count(state)
         scale = widest(state)
-        return (f'<div style="display:flex;flex-wrap:wrap;gap:8px">{block_diagram(basic, scale)}'
-                f"{block_diagram(bottleneck, scale)}</div>{totals_table(basic, bottleneck)}")
+        return {"basic": block_diagram(basic, scale), "bottleneck": block_diagram(bottleneck, scale),
+                "totals": totals_table(*blocks)}
 
     def still(self, state):
         blocks, scale = count(state), widest(state)
@@ -160,7 +162,7 @@ class BottleneckExplorer(Explorer):
         now = [_sentence(block) for block in blocks]
         if before is None:
             return " ".join(now)
-        moved = [f"{_label(f.name)}: {_word(getattr(before, f.name))} → {_word(getattr(state, f.name))}"
+        moved = [f"{_label(f.name)}: from {_word(getattr(before, f.name))} to {_word(getattr(state, f.name))}"
                  for f in fields(State) if getattr(before, f.name) != getattr(state, f.name)]
         if len(moved) != 1:
             return " ".join(now)
@@ -176,7 +178,7 @@ def _sentence(block: BlockCount) -> str:
 
 def _label(name: str) -> str:
     block, _, part = name.partition("_")
-    return f"{block.capitalize()} {CONTROL_LABELS[part]}" if part in CONTROL_LABELS else CONTROL_LABELS[name].capitalize()
+    return f"{block.capitalize()}, {CONTROL_LABELS[part]}" if part in CONTROL_LABELS else CONTROL_LABELS[name].capitalize()
 
 
 def _word(value) -> str:

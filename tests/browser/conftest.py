@@ -27,26 +27,36 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def lab(browser, tmp_path_factory):
-    """JupyterLab on a copy of notebooks/, so that no test changes the lessons."""
-    copy = tmp_path_factory.mktemp("lab") / "notebooks"
-    shutil.copytree(NOTEBOOKS, copy, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    with running_lab(copy) as lab:
+def served(tmp_path_factory):
+    """The folder that JupyterLab shows."""
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="session")
+def lab(browser, served):
+    with running_lab(served) as lab:
         yield lab
 
 
 @pytest.fixture(scope="session")
-def open_lesson(browser, lab):
-    """A function (path, theme, run) → Notebook in a page of its own; the same notebook for the same arguments."""
+def open_lesson(browser, lab, served):
+    """A function (name, theme, run) → Notebook in a page of its own; the same notebook for the same arguments.
+
+    Each opens a copy of its own, since JupyterLab saves what it shows.
+    """
     opened = {}
 
-    def open_once(path, theme="light", run=True):
-        if (path, theme, run) not in opened:
+    def open_once(name, theme="light", run=True):
+        key = f"{theme}-{'run' if run else 'still'}/{name}"
+        if key not in opened:
+            copy = served / key
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copy(NOTEBOOKS / name, copy)
             page = browser.new_page(viewport={"width": 1400, "height": 1000})
-            opened[path, theme, run] = notebook = open_notebook(page, lab, path, theme)
+            opened[key] = notebook = open_notebook(page, lab, key, theme)
             if run:
                 notebook.run_all()
-        return opened[path, theme, run]
+        return opened[key]
     return open_once
 
 

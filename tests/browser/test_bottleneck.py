@@ -62,7 +62,7 @@ def notebook(request, open_lesson):
     notebook = open_lesson(LESSON, request.param)
     notebook.page.bring_to_front()
     explorer = Explorer(notebook)
-    explorer.slider("side").type("1")
+    explorer.slider("side").press("Home")
     explorer.preset("Equal channels")
     explorer.assert_shows(State())
     yield notebook
@@ -75,19 +75,15 @@ def test_every_slider_by_keyboard_and_mouse_shows_the_counts_without_flicker(not
     explorer = Explorer(notebook)
     state = State()
     with watch_flicker(explorer.output) as flicker:
-        for field, top in [(channels, 512) for channels in CHANNELS] + [("kernel_size", 7), ("side", 4096)]:
+        for field in CHANNELS + ["kernel_size", "side"]:
+            positions = {"kernel_size": range(1, 8), "side": lesson.SIDES}.get(field, range(1, 513))
             slider, start = explorer.slider(field), getattr(state, field)
-            slider.press("End")
-            explorer.assert_shows(replace(state, **{field: top}))
-            slider.press("Home")
-            explorer.assert_shows(replace(state, **{field: 1}))
-            slider.press("ArrowRight", times=3)
-            explorer.assert_shows(replace(state, **{field: 4}))
-            slider.drag(1)
-            explorer.assert_shows(replace(state, **{field: top}))
-            slider.drag(0)
-            explorer.assert_shows(replace(state, **{field: 1}))
-            slider.type(str(start))
+            for move, place in ((lambda: slider.press("End"), -1), (lambda: slider.press("Home"), 0),
+                                (lambda: slider.press("ArrowRight", times=3), 3),
+                                (lambda: slider.drag(1), -1), (lambda: slider.drag(0), 0)):
+                move()
+                explorer.assert_shows(replace(state, **{field: positions[place]}))
+            slider.press("ArrowRight", times=positions.index(start)) if field == "side" else slider.type(str(start))
             explorer.assert_shows(state)
     assert flicker.frames and flicker.changes and len(flicker.heights) == 1
     assert flicker.blanks == 0
