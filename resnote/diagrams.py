@@ -43,7 +43,7 @@ def block_diagram(block: BlockCount, widest: int, *, standalone: bool = False) -
     shapes = [_shortcut(block, scale, where)]
     labels = []
     channels, y = block.input[0], _TOP
-    labels.append(_text(_TEXT, y + 8, f"x: {format_shape(block.input)}", size=12, colour=MUTED))
+    labels.append(svg_text(_TEXT, y + 8, f"x: {format_shape(block.input)}", size=12, colour=MUTED))
     for number, row in enumerate(convs, start=1):
         below = _TOP + pitch * number
         bad = where == "kernel" and kernel_of(row) == _spatial(convs)
@@ -51,14 +51,14 @@ def block_diagram(block: BlockCount, widest: int, *, standalone: bool = False) -
         labels.append(_conv_labels(block, row, channels, (y + below) / 2 + 4))
         channels, y = row.output[0], below
         note = "F(x): " if number == len(convs) else "after ReLU: "
-        labels.append(_text(_TEXT, y + 8, note + format_shape(row.output), size=12, colour=MUTED))
+        labels.append(svg_text(_TEXT, y + 8, note + format_shape(row.output), size=12, colour=MUTED))
     for number, count in enumerate([block.input[0]] + [row.output[0] for row in convs]):
         shapes.append(_bar(count * scale, _TOP + pitch * number))
     shapes.append(_addition(block, scale, where))
 
     title = block.name.capitalize()
-    head = (_text(8, 20, title, size=15, weight="bold")
-            + _text(WIDTH - 8, 20, f"{block.parameters:,} parameters", size=15, weight="bold", anchor="end"))
+    head = (svg_text(8, 20, title, size=15, weight="bold")
+            + svg_text(WIDTH - 8, 20, f"{block.parameters:,} parameters", size=15, weight="bold", anchor="end"))
     background = f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="{PAPER}"/>' if standalone else ""
     namespace = ' xmlns="http://www.w3.org/2000/svg"' if standalone else ""
     return (f'<svg{namespace} role="img" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
@@ -120,10 +120,10 @@ def _convolution(row: Row, above, below, y1, y2, bad) -> str:
 
 def _conv_labels(block, row, in_channels, y) -> str:
     norm = next((r for r in block.residual if r.kind == "bn" and r.name[2:] == row.name[4:]), None)
-    lines = [_text(_TEXT, y - 9, f"{row.formula} = ", size=12, bold_end=f"{row.parameters:,}"),
-             _text(_TEXT, y + 7, f"{in_channels} → {row.output[0]} channels, {format_macs(row.macs)} MACs", size=12)]
+    lines = [svg_text(_TEXT, y - 9, f"{row.formula} = ", size=12, bold_end=f"{row.parameters:,}"),
+             svg_text(_TEXT, y + 7, f"{in_channels} → {row.output[0]} channels, {format_macs(row.macs)} MACs", size=12)]
     if norm:
-        lines.append(_text(_TEXT, y + 23, f"batch norm: {norm.formula} = {norm.parameters:,}", size=12))
+        lines.append(svg_text(_TEXT, y + 23, f"batch norm: {norm.formula} = {norm.parameters:,}", size=12))
     return "".join(lines)
 
 
@@ -140,7 +140,7 @@ def _shortcut(block, scale, where) -> str:
         return line + _pill(_RAIL, middle, "✗", WRONG)
     convs = [row for row in block.shortcut if row.kind == "conv"]
     if convs:
-        return line + _pill(_RAIL, middle, kernel_of(convs[0]) + _stride(convs[0]),
+        return line + _pill(_RAIL, middle, kernel_of(convs[0]),
                             POINTWISE if kernel_of(convs[0]) == "1×1" else SPATIAL)
     if block.shortcut:
         return line + _pill(_RAIL, middle, "+ 0s", NEUTRAL)
@@ -153,16 +153,17 @@ def _addition(block, scale, where) -> str:
     colour, sign = (WRONG, "✗") if bad else (INK, "+")
     stem = f'<path d="M{_CENTRE},{_FX + _BAR} V{_ADD - 12}" stroke="{INK}" stroke-width="2"/>'
     circle = (f'<circle cx="{_CENTRE}" cy="{_ADD}" r="12" fill="{PAPER}" stroke="{colour}" stroke-width="2.5"/>'
-              + _text(_CENTRE, _ADD + 5, sign, size=16, weight="bold", anchor="middle"))
-    words = "".join(_text(_TEXT, _ADD + 15 * i, line, size=12)
-                    for i, line in enumerate(textwrap.wrap(f"shortcut: {_shortcut_words(block)}", 34)))
+              + svg_text(_CENTRE, _ADD + 5, sign, size=16, weight="bold", anchor="middle"))
+    stride = _stride(block.shortcut[0]) if block.shortcut else ""
+    words = "".join(svg_text(_TEXT, _ADD + 15 * i, line, size=12)
+                    for i, line in enumerate(textwrap.wrap(f"shortcut{stride}: {_shortcut_words(block)}", 34)))
     if block.problem:
-        return stem + circle + words + _text(_TEXT, _OUT + 8, "no output", size=12, colour=MUTED)
+        return stem + circle + words + svg_text(_TEXT, _OUT + 8, "no output", size=12, colour=MUTED)
     out = block.rows[-1].output
     return (stem + circle + words
             + f'<path d="M{_CENTRE},{_ADD + 12} V{_OUT}" stroke="{INK}" stroke-width="2"/>'
             + _bar(out[0] * scale, _OUT)
-            + _text(_TEXT, _OUT + 8, f"after ReLU: {format_shape(out)}", size=12, colour=MUTED))
+            + svg_text(_TEXT, _OUT + 8, f"after ReLU: {format_shape(out)}", size=12, colour=MUTED))
 
 
 def _shortcut_words(block) -> str:
@@ -171,7 +172,7 @@ def _shortcut_words(block) -> str:
     counted = [row for row in block.shortcut if row.formula]
     if counted:
         return " + ".join(row.formula for row in counted) + f" = {sum(r.parameters for r in counted):,}"
-    return "zeros added, no parameters" if block.shortcut else "identity, no parameters"
+    return "zeros added" if block.shortcut else "identity, no parameters"
 
 
 def _verdict(block) -> str:
@@ -182,8 +183,8 @@ def _verdict(block) -> str:
         message = f"F(x) and the shortcut match: {format_shape(block.rows[-1].output)}."
     lines = textwrap.wrap(message, 58)
     bar = f'<rect x="8" y="{HEIGHT - 67}" width="3" height="{15 * len(lines) + 2}" fill="{colour}"/>'
-    return bar + _text(18, HEIGHT - 55, mark, size=13, weight="bold") + "".join(
-        _text(36, HEIGHT - 55 + 15 * i, line, size=12) for i, line in enumerate(lines))
+    return bar + svg_text(18, HEIGHT - 55, mark, size=13, weight="bold") + "".join(
+        svg_text(36, HEIGHT - 55 + 15 * i, line, size=12) for i, line in enumerate(lines))
 
 
 def _spatial(convs) -> str:
@@ -193,10 +194,11 @@ def _spatial(convs) -> str:
 def _pill(x, y, words, colour) -> str:
     width = 9 * len(words) + 10
     return (f'<rect x="{x - width / 2:.1f}" y="{y - 10:.1f}" width="{width}" height="20" rx="10" fill="{colour}"/>'
-            + _text(x, y + 4.5, words, size=13, weight="bold", anchor="middle", colour=ON_COLOUR))
+            + svg_text(x, y + 4.5, words, size=13, weight="bold", anchor="middle", colour=ON_COLOUR))
 
 
-def _text(x, y, words, *, size, weight="normal", anchor="start", colour=INK, bold_end="") -> str:
+def svg_text(x, y, words, *, size, weight="normal", anchor="start", colour=INK, bold_end="") -> str:
+    """A text element; `bold_end` follows in bold."""
     end = f'<tspan font-weight="bold">{escape(bold_end)}</tspan>' if bold_end else ""
     return (f'<text x="{x:g}" y="{y:g}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
             f'fill="{colour}">{escape(words)}{end}</text>')

@@ -556,3 +556,31 @@ def test_bytes_are_written_in_binary_units(count, text):
     (10**6, "1 M"), (7_130_316_800, "7.13 G"), (120_795_955_200, "121 G"), (10**12, "1 T"), (10**15, "1 P")])
 def test_macs_are_written_with_si_prefixes(count, text):
     assert format_macs(count) == text
+
+
+@pytest.mark.parametrize("build, message", [
+    (lambda: counting.conv2d((4, 8, 8), 4, 3, stride=2, padding="same"),
+     "padding='same' keeps the size, so it needs stride 1, not 2. Give the padding as a number, or use stride=1."),
+    (lambda: counting.conv2d((4, 8, 6), 4, 3, padding=(1, 0), dilation=5),
+     "A kernel that reaches over 11 x 11 pixels does not fit into 10 x 6 (image and padding). Use a smaller kernel or "
+     "dilation, or more padding."),
+    (lambda: counting.basic_block(4, 4, 4, kernel_size=4),
+     "A 4 x 4 kernel has no centre pixel: no padding gives an image of the same size, so F(x) would not lie on x. Use an "
+     "odd kernel, 3 or 5."),
+    (lambda: counting.basic_block(4, 4, 4, size=(6, 5), stride=2),
+     "F(x) is 3 x 3 and x is 6 x 5: they cannot be added. Use a shortcut with the same stride ('projection' or "
+     "'zero-pad'), or stride 1."),
+    (lambda: counting.basic_block(4, 4, 4, size=2, stride=2),
+     "F(x) is 1 x 1 and x is 2 x 2: they must not be added. PyTorch would silently repeat the single row or column. Use "
+     "a shortcut with the same stride ('projection' or 'zero-pad'), or stride 1."),
+    (lambda: counting.basic_block(4, 4, 1, size=6, stride=2),
+     "F(x) has 1 channel and x has 4: they cannot be added. Use a projection (shortcut='projection') with the same stride."),
+    (lambda: counting.conv2d((4, 8, 8), 4, 0), "kernel_size is 0; it must be a whole number of 1 or more, or a pair of "
+     "them. Give kernel_size as an int, such as 3."),
+    (lambda: counting.conv2d((4, 8, 8), 0, 3),
+     "out_channels is 0; it must be a whole number of 1 or more. Give out_channels as an int, such as 1."),
+])
+def test_a_refusal_says_what_was_given_what_is_needed_and_what_to_do(build, message):
+    with pytest.raises(SettingError) as refused:
+        build()
+    assert str(refused.value) == message

@@ -136,7 +136,7 @@ def test_a_check_leaves_no_trace(exercise):
         for arg in args:
             if isinstance(arg, torch.Tensor):
                 arg.zero_()
-        raise ValueError
+        return exercise.model(*args)
     exercise.check(spoils)
     exercise.check("text")
     assert exercise.check(exercise.model).outcome == "right"
@@ -159,6 +159,24 @@ def test_hints_come_one_by_one_and_the_solution_is_code(exercise):
     namespace = {"torch": torch}
     exec(repr(exercise.solution()), namespace)
     assert exercise.check(namespace[exercise.name]).outcome == "right"
+
+
+def test_each_outcome_has_its_own_mark_and_words_and_not_its_colour_alone():
+    exercise = lesson_03.ex1
+    shown = [exercise.check(answer) for answer in (..., lambda *a: 1 / 0, lambda *a: 1, exercise.model)]
+    assert [verdict.outcome for verdict in shown] == ["not answered yet", "raised", "wrong", "right"]
+    assert len({verdict.mark for verdict in shown}) == len({verdict.colour for verdict in shown}) == 4
+    for verdict in shown:
+        assert verdict.mark in verdict._repr_html_() and verdict.outcome.capitalize() in verdict._repr_html_()
+
+
+def test_where_it_happened_is_the_learners_own_last_line():
+    def helper(x):
+        return x[0]  # inside
+
+    def answer(*args):
+        return helper(())
+    assert "return x[0]  # inside" in lesson_03.ex1.check(answer).text
 
 
 def test_a_message_cannot_break_the_page():

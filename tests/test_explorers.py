@@ -190,6 +190,35 @@ def test_the_still_carries_the_pictures_their_alt_text_and_the_totals():
     assert readout(bundle["text/html"])[0]["parameters"][:2] == ["331,776", "135,424"]
 
 
+def test_sliders_answer_every_step_over_the_ranges_that_the_lesson_names():
+    controls = BottleneckExplorer().controls
+    ranges = {name: (control.min, control.max) for name, control in controls.items() if isinstance(control, widgets.IntSlider)}
+    assert ranges.pop("kernel_size") == (1, 7) and set(ranges.values()) == {(1, 512)}
+    assert controls["side"].options[0] == 1 and controls["side"].options[-1] == 4096
+    sliders = [control for control in controls.values() if hasattr(control, "continuous_update")]
+    assert all(control.continuous_update for control in sliders)
+    assert {control.style.description_width for control in sliders} == {"120px"}
+
+
+@pytest.mark.parametrize("name, value, words", [
+    ("kernel_size", 5, "Kernel: from 3 to 5. Basic block: 3,276,800 parameters"),
+    ("batch_norm", True, "Batch norm: from off to on. Basic block: 1,180,672 parameters"),
+    ("basic_out", 64, "Basic, output channels: from 256 to 64. The basic block cannot run: it fails at the add."),
+])
+def test_a_move_is_told_by_the_name_on_its_label(name, value, words):
+    explorer = BottleneckExplorer()
+    before = explorer.state
+    explorer.controls[name].value = value
+    assert explorer.says(before, explorer.state).startswith(words)
+
+
+def test_a_sentence_cannot_break_the_page(monkeypatch):
+    explorer = BottleneckExplorer()
+    monkeypatch.setattr(explorer, "says", lambda before, state: "<script>")
+    explorer.controls["side"].value = 64
+    assert "&lt;script&gt;" in explorer.views["live"].value and "min-height" in explorer.views["live"].value
+
+
 def test_two_explorers_do_not_share_state():
     one, two = BottleneckExplorer(), BottleneckExplorer()
     one.controls["side"].value = 32

@@ -1,0 +1,86 @@
+"""Live line charts over layers as SVG strings, for explorers; pure functions, no torch and no widgets.
+
+The axes are fixed, so that a curve moves and its frame does not: what leaves the frame is drawn at its
+edge with an arrow.
+"""
+
+from __future__ import annotations
+
+import math
+from html import escape
+
+from resnote.diagrams import INK, MUTED, PAPER, svg_text
+
+WIDTH, HEIGHT = 470, 270
+LOW, HIGH = -12, 6                     # decades on the axis
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 456, 40, 232
+
+
+def layer_chart(values, title: str, *, layers: int, colour: str, standalone: bool = False) -> str:
+    """One value a layer on a logarithmic axis, 10⁻¹² to 10⁶.
+
+    Parameters
+    ----------
+    values : one positive number a layer, from the input to the output; 0 and inf are drawn at the edge
+    layers : what the horizontal axis ends at, whatever the number of values
+    standalone : True for an SVG document of its own, with a background
+    """
+    points = [(_x(n, layers), _y(value)) for n, value in enumerate(values, start=1)]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    marks = "".join(_mark(x, y, value, colour) for (x, y), value in zip(points, values))
+    grid = "".join(
+        f'<path d="M{_LEFT},{_axis(p):.1f} H{_RIGHT}" stroke="{MUTED}" stroke-width="{1 if p == 0 else 0.3}"/>'
+        + svg_text(_LEFT - 6, _axis(p) + 4, _power(p), size=11, anchor="end", colour=MUTED)
+        for p in range(LOW, HIGH + 1, 3))
+    ticks = "".join(svg_text(_x(n, layers), _BOTTOM + 18, str(n), size=11, anchor="middle", colour=MUTED)
+                    for n in (1, *range(10, layers + 1, 10)))
+    head = (svg_text(8, 20, title, size=14, weight="bold")
+            + svg_text(_RIGHT, 20, f"{sci(values[0])} → {sci(values[-1])}", size=12, anchor="end"))
+    foot = svg_text((_LEFT + _RIGHT) / 2, HEIGHT - 4, "layer", size=11, anchor="middle", colour=MUTED)
+    background = f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="{PAPER}"/>' if standalone else ""
+    namespace = ' xmlns="http://www.w3.org/2000/svg"' if standalone else ""
+    return (f'<svg{namespace} role="img" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+            f'style="max-width:100%;height:auto" font-family="var(--jp-ui-font-family,sans-serif)">'
+            f"<title>{escape(describe(values, title))}</title>{background}{grid}{ticks}"
+            f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>{marks}{head}{foot}</svg>')
+
+
+def describe(values, title: str) -> str:
+    """The chart in words."""
+    return (f"{title}, layer 1 to {len(values)}: {sci(values[0])} at the first, {sci(values[len(values) // 2])} in the "
+            f"middle, {sci(values[-1])} at the last.")
+
+
+def sci(value: float) -> str:
+    """'0.25' near 1, '3.1·10⁻⁹' far from it."""
+    if not math.isfinite(value):
+        return "overflow"
+    if value == 0 or 0.01 <= abs(value) < 1000:
+        return f"{value:.3g}"
+    power = math.floor(math.log10(abs(value)))
+    return f"{value / 10**power:.1f}·{_power(power)}"
+
+
+def _power(exponent: int) -> str:
+    return "1" if exponent == 0 else "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def _x(layer, layers) -> float:
+    return _LEFT + 8 + (_RIGHT - _LEFT - 16) * (layer - 1) / max(1, layers - 1)
+
+
+def _axis(exponent) -> float:
+    return _BOTTOM - (_BOTTOM - _TOP) * (exponent - LOW) / (HIGH - LOW)
+
+
+def _y(value) -> float:
+    exponent = math.log10(value) if 0 < value < math.inf else (HIGH if value else LOW)
+    return _axis(min(max(exponent, LOW), HIGH))
+
+
+def _mark(x, y, value, colour) -> str:
+    """A dot, or an arrow where the value lies outside the frame."""
+    if 10.0**LOW <= value <= 10.0**HIGH:
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>'
+    tip = 5 if value < 1 else -5
+    return f'<path d="M{x - 4:.1f},{y - tip:.1f} h8 L{x:.1f},{y + tip:.1f} z" fill="{INK}"/>'
