@@ -119,3 +119,12 @@ def test_untouched_exercises_say_so(path):
     checks = [cell for cell in code_cells(path) if ".check(" in cell.source]
     assert 2 <= len(checks) <= 4
     assert all("not answered yet" in cell.outputs[0].data["text/plain"].lower() for cell in checks)
+
+
+def test_what_changes_from_run_to_run_is_not_saved():
+    output = nbformat.v4.new_output("display_data", {"text/plain": "a", WIDGET_VIEW: {"model_id": "1"}}, metadata={"x": 1})
+    cell = nbformat.v4.new_code_cell("a", outputs=[output], metadata={"tags": ["b", "a"], "execution": {"iopub": "time"}})
+    saved = normalise(nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": 1}}))
+    assert saved.cells[0].metadata == {"tags": ["a", "b"]}
+    assert saved.cells[0].outputs[0].data == {"text/plain": "a"} and saved.cells[0].outputs[0].metadata == {}
+    assert saved.metadata.keys() == {"kernelspec", "language_info"}

@@ -1,0 +1,54 @@
+"""A figure shows the numbers that it was given, under the names that it was given."""
+
+import numpy as np
+import pytest
+
+from resnote import figures
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Figures as matplotlib made them, before they become a picture."""
+    monkeypatch.setattr(figures, "Picture", lambda figure, alt: figure)
+
+
+def lines(axes):
+    return {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.get_lines()}
+
+
+def test_curves_show_each_share_over_its_width_under_its_label(drawn):
+    panels = [("loss", "share", {"a": ([1, 2, 4], [0.9, 0.5, 0.1]), "b": ([1, 2, 4], [0.8, 0.7, 0.6])}),
+              ("cost", "accuracy", {"c": ([1, 2, 4], [0.1, 0.2, 0.3])})]
+    axes = figures.curves(panels, "").axes
+    for ax, (title, ylabel, expected) in zip(axes, panels, strict=True):
+        assert (ax.get_title(), ax.get_ylabel()) == (title, ylabel)
+        assert lines(ax) == expected
+        assert [text.get_text() for text in ax.get_legend().get_texts()] == list(expected)
+        assert len({line.get_marker() for line in ax.get_lines()}) == len(expected)      # never colour alone
+
+
+def test_shares_of_a_row_add_up_to_a_hundred_and_carry_their_names(drawn):
+    figure = figures.shares({"MACs": [("conv1", 3, "pointwise"), ("conv2", 1, "spatial")]},
+                            {"pointwise": "1×1", "spatial": "3×3"}, "")
+    bars = figure.axes[0].patches
+    assert [bar.get_width() for bar in bars] == [75, 25] and [bar.get_x() for bar in bars] == [0, 75]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["conv1\n75 %", "conv2\n25 %"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1×1", "3×3"]
+
+
+def test_images_stand_in_their_row_and_column(drawn):
+    grid = [[np.full((2, 2), 10 * row + column) for column in range(3)] for row in range(2)]
+    axes = np.reshape(figures.images(grid, ["a", "b", "c"], ["x", "y"], "").axes, (2, 3))
+    for row in range(2):
+        assert axes[row][0].get_ylabel() == "xy"[row]
+        for column in range(3):
+            assert (axes[row][column].images[0].get_array() == 10 * row + column).all()
+    assert [ax.get_title() for ax in axes[0]] == ["a", "b", "c"]
+
+
+def test_a_picture_is_the_same_bytes_for_the_same_numbers_and_carries_its_alt_text():
+    pictures = [figures.curves([("t", "y", {"a": ([1, 2], [0.1, 0.2])})], 'what "it" shows') for _ in range(2)]
+    html = pictures[0]._repr_html_()
+    assert html == pictures[1]._repr_html_()
+    assert html.startswith('<img alt="what &quot;it&quot; shows"') and "data:image/svg+xml;base64," in html
+    assert repr(pictures[0]) == 'Picture: what "it" shows'
