@@ -30,6 +30,7 @@ notebooks: .venv/test
 bench: .venv/test
 	$(BIN)/python benchmarks/counting.py
 	$(BIN)/python benchmarks/slider_latency.py
+	$(BIN)/python benchmarks/training.py
 
 clean:
 	rm -rf .venv

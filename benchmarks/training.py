@@ -52,7 +52,7 @@ def bare_steps(network, data, epochs=EPOCHS) -> int:
     return epochs
 
 
-def tutorial_loop(network, data, epochs=2) -> int:
+def tutorial_loop(network, data, epochs=1) -> int:
     loader = DataLoader(TensorDataset(data.train_images, data.train_labels), batch_size=64, shuffle=True)
     optimizer = torch.optim.SGD(network.parameters(), **SGD)
     network.train()

@@ -94,3 +94,43 @@ def curves(panels, alt) -> Picture:
             axes.minorticks_off()
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
         return Picture(figure, alt)
+
+
+def functions(x, panels, alt) -> Picture:
+    """Functions of one variable; ``panels`` is {title: {label: values}}, side by side."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.4 * len(panels), 3.4), layout="constrained")
+        for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
+            for (label, y), dashes in zip(lines.items(), ("-", "--", "-.", ":")):
+                axes.plot(x, y, dashes, label=label, linewidth=2)
+            axes.set(title=title, xlabel="z", ylim=(-1.15, 1.6))
+            axes.legend(frameon=False, loc="upper left")
+        return Picture(figure, alt)
+
+
+def learning(curves, alt) -> Picture:
+    """Errors by epoch; a value of ``curves`` is one list, or a list of lists, one a seed, all drawn alike."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7, 3.4), layout="constrained")
+        axes = figure.subplots()
+        for number, ((label, lines), dashes) in enumerate(zip(curves.items(), ("-", "--", "-.", ":"))):
+            lines = lines if isinstance(lines[0], (list, tuple)) else [lines]
+            for seed, line in enumerate(lines):
+                axes.plot(range(1, len(line) + 1), [100 * e for e in line], dashes, color=f"C{number}", linewidth=2,
+                          label=f"{label}, {len(lines)} seeds" if len(lines) > 1 and seed == 0 else
+                          label if seed == 0 else None)
+        axes.set(xlabel="epoch", ylabel="error, %", ylim=(0, 100))
+        axes.legend(frameon=False)
+        return Picture(figure, alt)
+
+
+def by_layer(lines, ylabel, alt) -> Picture:
+    """One positive value a layer, on a logarithmic axis; ``lines`` is {label: values}."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7, 3.4), layout="constrained")
+        axes = figure.subplots()
+        for (label, values), marker in zip(lines.items(), "osD^"):
+            axes.plot(range(1, len(values) + 1), values, marker=marker, markersize=4, label=label)
+        axes.set(xlabel="layer", ylabel=ylabel, yscale="log")
+        axes.legend(frameon=False)
+        return Picture(figure, alt)

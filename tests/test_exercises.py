@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from resnote.exercises import Prediction, lesson_03
+from resnote.exercises import Prediction, lesson_01, lesson_02, lesson_03
 from resnote.exercises.base import Exercise, Wrong
 
 EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
-             for module in (lesson_03,) for name, value in vars(module).items() if isinstance(value, Exercise)}
+             for module in (lesson_01, lesson_02, lesson_03) for name, value in vars(module).items() if isinstance(value, Exercise)}
 
 
 def weights(k, i, o, groups, bias):
@@ -23,6 +23,64 @@ def widest(cost, budget):
 
 
 WRONG = {
+    "lesson_01.ex1": [
+        (lambda k, c: 2 / (k * k * c), "that is the variance"),
+        (lambda k, c: (1 / (k * k * c)) ** 0.5, "has to be doubled"),
+        (lambda k, c: (2 / c) ** 0.5, "count all of them"),
+        (lambda k, c: (2 / (k * c)) ** 0.5, "the kernel is square"),
+        (lambda k, c: (2 * k * k * c) ** 0.5, "divide by fan_in"),
+        (lambda k, c: 0.01, "would change by a factor"),
+        (lambda k, c: "0.1", "one number"),
+    ],
+    "lesson_01.ex2": [
+        (lambda y: (y == 0).float().mean().item(), "share of zeros"),
+        (lambda y: (y == 0).all(1).float().mean(), "Rows are images"),
+        (lambda y: 1 - (y == 0).all(0).float().mean(), "that live"),
+        (lambda y: (y == 0).any(0).float().mean(), "for some image"),
+        (lambda y: (y == 0).all(0).sum(), "number of dead units"),
+        (lambda y: 0.5, "3 are 0 for every image"),
+        (lambda y: (y == 0).all(0), "one number"),
+        (lambda y: 0.3, "no unit is dead"),
+    ],
+    "lesson_01.ex3": [
+        (lambda a, b, c: "overfitting" if c > b + 0.05 else "healthy", "worse on the images it trains on"),
+        (lambda a, b, c: "degradation" if b > a + 0.05 else "healthy", "fails on others"),
+        (lambda a, b, c: "overfitting" if c > b + 0.05 else "degradation" if b > a + 0.05 else "healthy", "already worse"),
+        (lambda a, b, c: "degradation" if b > a else "overfitting" if c > b + 0.05 else "healthy", "small and close"),
+        (lambda a, b, c: "degradation" if abs(a - b) > 0.05 else "overfitting" if c > b + 0.05 else "healthy", "deeper is better"),
+        (lambda a, b, c: True, "it must give"),
+    ],
+    "lesson_02.ex1": [
+        (lambda f, x: f(x).relu(), "x is missing"),
+        (lambda f, x: f(x) + x, "behind it is missing"),
+        (lambda f, x: f(x).relu() + x, "after the add, not before"),
+        (lambda f, x: f(x) + x.relu(), "x goes around as it is"),
+        (lambda f, x: f(x).relu() + x.relu(), "one ReLU"),
+        (lambda f, x: (f(x) - x).relu(), "The block adds"),
+        (lambda f, x: (f(f(x)) + 0).relu(), "applied twice"),
+        (lambda f, x: (f(x) + x).relu(), "repeats a single channel silently"),
+        (lambda f, x: (f(x) + x).relu()[:1], "has the shape of x"),
+        (lambda f, x: (f(x) + 2 * x).relu(), "values differ"),
+        (lambda f, x: 3, "must return a tensor"),
+    ],
+    "lesson_02.ex2": [
+        (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, 1), "The stride is missing"),
+        (lambda x, c, s: x[:, :, ::s, ::s], "new channels are missing"),
+        (lambda x, c, s: F.pad(x[:, :, ::s, ::s], (0, 0, 0, c - 3)), "must be"),
+        (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, s).roll(c - 3, 1), "before x's channels"),
+        (lambda x, c, s: lesson_02.zero_pad_shortcut(F.avg_pool2d(x, s, ceil_mode=True), c, 1), "the image is pooled"),
+        (lambda x, c, s: lesson_02.zero_pad_shortcut(x.roll(1, 2), c, s), "other pixels are kept"),
+        (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, s) + (torch.arange(c) > 2).view(1, -1, 1, 1), "are not 0"),
+        (lambda x, c, s: 3, "must return a tensor"),
+    ],
+    "lesson_02.ex3": [
+        (lambda slopes: math.prod(slopes), "plain network's"),
+        (lambda slopes: 1 + math.prod(slopes) if len(slopes) > 1 else 1 + sum(slopes), "each block has its own 1"),
+        (lambda slopes: 1 + sum(slopes), "multiply"),
+        (lambda slopes: sum(1 + s for s in slopes), "multiply"),
+        (lambda slopes: 7, "and it is"),
+        (lambda slopes: "1", "one number"),
+    ],
     "lesson_03.ex1": [
         (lambda k, i, o, g, b: k * i * o + b * o, "kernel counts only once"),
         (lambda k, i, o, g, b: (k ^ 2) * (i // g) * o + b * o, "not a power"),

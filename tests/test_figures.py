@@ -52,3 +52,19 @@ def test_a_picture_is_the_same_bytes_for_the_same_numbers_and_carries_its_alt_te
     assert html == pictures[1]._repr_html_()
     assert html.startswith('<img alt="what &quot;it&quot; shows"') and "data:image/svg+xml;base64," in html
     assert repr(pictures[0]) == 'Picture: what "it" shows'
+
+
+def test_functions_and_layers_are_drawn_under_their_names(drawn):
+    axes = figures.functions([0, 1], {"value": {"f": [1, 2], "g": [3, 4]}, "slope": {"f": [5, 6]}}, "").axes
+    assert [ax.get_title() for ax in axes] == ["value", "slope"]
+    assert lines(axes[0]) == {"f": ([0, 1], [1, 2]), "g": ([0, 1], [3, 4])} and lines(axes[1]) == {"f": ([0, 1], [5, 6])}
+    assert len({line.get_linestyle() for line in axes[0].get_lines()}) == 2
+    axes = figures.by_layer({"a": [1.0, 10.0]}, "norm", "").axes[0]
+    assert lines(axes) == {"a": ([1, 2], [1.0, 10.0])} and (axes.get_yscale(), axes.get_ylabel()) == ("log", "norm")
+
+
+def test_learning_draws_every_seed_and_names_a_group_once(drawn):
+    axes = figures.learning({"deep": [[0.5, 0.4], [0.6, 0.3]], "shallow": [0.2, 0.1]}, "").axes[0]
+    assert [list(line.get_ydata()) for line in axes.get_lines()] == [[50, 40], [60, 30], [20, 10]]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["deep, 2 seeds", "shallow"]
+    assert [line.get_color() for line in axes.get_lines()] == ["C0", "C0", "C1"]

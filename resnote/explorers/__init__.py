@@ -1,5 +1,7 @@
 """Explorers: move a control, and the picture and its numbers move with it."""
 
+from resnote.explorers.block import BlockExplorer
 from resnote.explorers.bottleneck import BottleneckExplorer
+from resnote.explorers.signal import SignalExplorer
 
-__all__ = ["BottleneckExplorer"]
+__all__ = ["BlockExplorer", "BottleneckExplorer", "SignalExplorer"]

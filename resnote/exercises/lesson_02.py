@@ -1,0 +1,165 @@
+"""Exercises and guesses of lesson 02, the residual block."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+
+import torch
+import torch.nn.functional as F
+
+from resnote.exercises.base import Exercise, Wrong, short
+from resnote.exercises.prediction import Prediction
+
+# --- 1. the block --------------------------------------------------------------------------------
+
+
+def residual_forward(f, x):
+    fx = f(x)
+    if fx.shape != x.shape:
+        raise ValueError(f"F(x) is {tuple(fx.shape)} and x is {tuple(x.shape)}")
+    return torch.relu(fx + x)
+
+
+def _check_residual_forward(ask):
+    x = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(2))
+
+    def f(x):
+        return 1.5 * x.flip(1) - 0.3
+
+    got, fx = ask(f, x), f(x)
+    if not isinstance(got, torch.Tensor):
+        raise Wrong(f"your function returned {short(got)}; it must return a tensor.")
+    right = torch.relu(fx + x)
+    if got.shape == right.shape and not torch.allclose(got, right):
+        for value, words in (
+                (fx, "that is F(x) alone: x is missing."), (torch.relu(fx), "that is relu(F(x)): x is missing."),
+                (fx + x, "the sum is right; the ReLU behind it is missing."),
+                (torch.relu(fx) + x, "the ReLU comes after the add, not before it."),
+                (fx + torch.relu(x), "the ReLU comes after the add, and x goes around as it is."),
+                (torch.relu(fx) + torch.relu(x), "there is one ReLU, after the add."),
+                (torch.relu(fx - x), "that is F(x) − x. The block adds."),
+                (torch.relu(2 * x), "that is x twice: F is not called."), (torch.relu(f(fx)), "F is applied twice.")):
+            if torch.allclose(got, value):
+                raise Wrong(words)
+        raise Wrong(f"the shape is right, the values differ by up to {(got - right).abs().max():.3g} from relu(F(x) + x).")
+    if got.shape != right.shape:
+        raise Wrong(f"you returned shape {tuple(got.shape)}; F(x) + x has the shape of x, {tuple(x.shape)}.")
+    for channels in (1, 3):
+        try:
+            ask.raw(lambda x: x[:, :channels], x)
+        except (ValueError, AssertionError, RuntimeError):
+            continue
+        raise Wrong(f"F(x) with {channels} of 4 channels went through. PyTorch repeats a single channel silently: compare "
+                    "fx.shape with x.shape, and raise a ValueError where they differ.")
+    return "the sum of two equal shapes, and nothing else."
+
+
+# --- 2. option A ---------------------------------------------------------------------------------
+
+
+def zero_pad_shortcut(x, out_channels, stride):
+    x = x[:, :, ::stride, ::stride]
+    return torch.cat([x, x.new_zeros(x.shape[0], out_channels - x.shape[1], *x.shape[2:])], dim=1)
+
+
+def _check_zero_pad(ask):
+    x = torch.randn(2, 3, 6, 7, generator=torch.Generator().manual_seed(2)) + 3
+    for out_channels, stride in ((5, 2), (3, 2), (4, 1), (8, 3)):
+        right, got = zero_pad_shortcut(x, out_channels, stride), ask(x, out_channels, stride)
+        call = f"zero_pad_shortcut(x, {out_channels}, {stride})"
+        if not isinstance(got, torch.Tensor):
+            raise Wrong(f"{call} returned {short(got)}; it must return a tensor.")
+        if got.shape != right.shape:
+            hint = ("The stride is missing: keep every stride-th row and column." if got.shape[2:] == x.shape[2:] and stride > 1
+                    else "The new channels are missing." if got.shape[1] == 3 else
+                    "Channels are axis 1: the zeros go there." if got.shape[1] != out_channels else
+                    "Rows and columns: keep numbers 0, stride, 2·stride and so on.")
+            raise Wrong(f"{call} gave shape {tuple(got.shape)} for x of {tuple(x.shape)}; it must be {tuple(right.shape)}. {hint}")
+        if torch.allclose(got, right):
+            continue
+        new = out_channels - 3
+        if new and torch.allclose(got[:, new:], right[:, :3]):
+            raise Wrong(f"{call}: the zeros stand before x's channels. They come behind them.")
+        if torch.allclose(got[:, 3:], right[:, 3:]) and stride > 1:
+            pooled = F.avg_pool2d(x, stride, ceil_mode=True), F.max_pool2d(x, stride, ceil_mode=True)
+            if any(p.shape == right[:, :3].shape and torch.allclose(got[:, :3], p) for p in pooled):
+                raise Wrong(f"{call}: the image is pooled. The shortcut keeps every stride-th pixel as it is.")
+            raise Wrong(f"{call}: other pixels are kept. Keep rows and columns 0, stride, 2·stride and so on.")
+        if torch.allclose(got[:, :3], right[:, :3]):
+            raise Wrong(f"{call}: x's channels are right, and the new ones are not 0.")
+        raise Wrong(f"{call}: the shape is right and the values are not: x's channels first, as they are, then zeros.")
+    return "no parameters, and x arrives as it was."
+
+
+# --- 3. the gradient's +1 --------------------------------------------------------------------------
+
+
+def slope_through(slopes):
+    total = 1
+    for slope in slopes:
+        total = total * (1 + slope)
+    return total
+
+
+def _check_slope_through(ask):
+    for slopes in ((0.5,), (0.1, -0.2, 0.3), (0.0,) * 30, ()):
+        got, right = ask(list(slopes)), slope_through(slopes)
+        call = f"slope_through({list(slopes)})" if len(slopes) < 4 else "slope_through of 30 slopes of 0"
+        if isinstance(got, torch.Tensor) and got.numel() == 1:
+            got = got.item()
+        if isinstance(got, bool) or not isinstance(got, Real):
+            raise Wrong(f"{call} gave {short(got)}; it must give one number.")
+        if math.isclose(got, right, rel_tol=1e-6, abs_tol=1e-12):
+            continue
+        for value, words in (
+                (math.prod(slopes), "that is a plain network's. A residual block's slope is 1 + F′."),
+                (1 + math.prod(slopes), "each block has its own 1: multiply (1 + slope), do not add 1 once."),
+                (1 + sum(slopes), "slopes of blocks in a row multiply. This is what is left when the slopes are tiny."),
+                (sum(slopes), "slopes of blocks in a row multiply, and each block adds its 1."),
+                (sum(1 + slope for slope in slopes), "slopes of blocks in a row multiply, they do not add.")):
+            if math.isclose(got, value, rel_tol=1e-6, abs_tol=1e-12):
+                raise Wrong(f"{call} gave {got:.4g}: {words}")
+        raise Wrong(f"{call} gave {got:.4g}, and it is {right:.4g}.")
+    return "with slopes of 0, thirty blocks still pass the whole gradient on."
+
+
+ex1 = Exercise("ex1", _check_residual_forward, solution=residual_forward, hints=(
+    "f is the function F. Compute F(x), look at its shape, add, and take the ReLU.",
+    "fx.shape != x.shape is the test; raise ValueError(...) there, before the add.",
+))
+ex2 = Exercise("ex2", _check_zero_pad, solution=zero_pad_shortcut, hints=(
+    "x[:, :, ::2, ::2] keeps every second row and column.",
+    "out_channels - x.shape[1] channels of zeros are missing; torch.cat joins along dim=1.",
+))
+ex3 = Exercise("ex3", _check_slope_through, solution=slope_through, hints=(
+    "One block: the slope of F(x) + x is F′ + 1.",
+    "Blocks in a row: slopes multiply. Start with 1.",
+))
+
+
+class guesses:
+    """The lesson's predictions; they stand here so that a cell does not give the answer away."""
+
+    identity = Prediction(
+        "All weights of F are 0. What does the block relu(F(x) + x) give for an x that comes out of a ReLU?",
+        {"0": "F(x) is 0. What is added to it?", "x": "F(x) is 0 and x has no negative value, so relu(0 + x) = x.",
+         "noise": "There is nothing random left."},
+        answer="x",
+    )
+
+    repaired = Prediction(
+        "Lesson 01's 44 layers, the same data, seeds and parameters; only '+ x' is added to each block. The training error?",
+        {"about as before": "Nothing but the additions differ. See what they do.",
+         "half of it, perhaps": "It is a larger step than that.",
+         "near 0": "In every seed."},
+        answer="near 0",
+    )
+
+    removed = Prediction(
+        "Take one block out of a trained network, and change nothing else. Which network notices less?",
+        {"The plain one": "What its next block gets is then of a kind that it has never seen.",
+         "The residual one": "Each block adds a little to what is there. Without one, the rest is still there.",
+         "Neither survives": "One of them does."},
+        answer="The residual one",
+    )

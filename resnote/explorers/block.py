@@ -1,0 +1,129 @@
+"""Lesson 02's explorer: one residual block, the shape on every arrow, and whether it is legal, and why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from html import escape
+
+import ipywidgets as widgets
+
+from resnote import counting
+from resnote.counting import BlockCount
+from resnote.diagrams import HEIGHT, WIDTH, as_image, block_diagram, describe
+from resnote.explorers.base import Explorer, choice, slider
+from resnote.settings import SHORTCUTS
+from resnote.tables import format_shape
+
+KINDS = {"basic block": (counting.basic_block, "BasicBlock"), "bottleneck": (counting.bottleneck, "Bottleneck")}
+
+CONTROL_LABELS = {"kind": "block", "in_channels": "input channels", "width": "middle channels",
+                  "out_channels": "output channels", "stride": "stride", "side": "image side", "shortcut": "shortcut"}
+
+
+@dataclass(frozen=True)
+class State:
+    """Channels 1–256, stride 1–4, image side 1–64 pixels."""
+
+    kind: str = "basic block"
+    in_channels: int = 64
+    width: int = 64
+    out_channels: int = 64
+    stride: int = 1
+    side: int = 32
+    shortcut: str = "identity"
+
+
+PRESETS = {
+    "Identity": State(),
+    "Next stage, projected": State(out_channels=128, width=128, stride=2, shortcut="projection"),
+    "Next stage, zero-padded": State(out_channels=128, width=128, stride=2, shortcut="zero-pad"),
+    "The article's trap": State(out_channels=128),
+    "The silent trap": State(out_channels=1),
+}
+
+
+def count(state: State) -> BlockCount:
+    """The block's count, with batch norm; a block that cannot run carries its problem."""
+    kind, _ = KINDS[state.kind]
+    return kind(state.in_channels, state.width, state.out_channels, size=state.side, stride=state.stride,
+                shortcut=state.shortcut, strict=False)
+
+
+def code(state: State) -> str:
+    """The call that builds this block."""
+    settings = "".join([f", stride={state.stride}" if state.stride != 1 else "",
+                        f", shortcut={state.shortcut!r}" if state.shortcut != "identity" else ""])
+    return f"{KINDS[state.kind][1]}({state.in_channels}, {state.width}, {state.out_channels}{settings})"
+
+
+def bare_pytorch(state: State) -> str:
+    """What F(x) + shortcut(x) would do in PyTorch without a check."""
+    block = count(state)
+    if block.problem is None:
+        return f"adds, and returns {format_shape(block.rows[-1].output)}."
+    if block.problem.where == "shortcut":
+        return "refuses a negative number of padding channels, or cuts channels off."
+    fx, x = block.residual[-1].output, block.input
+    if fx == x:  # a stride on an image of one pixel
+        return f"adds, and returns {format_shape(x)}."
+    if all(a == b or 1 in (a, b) for a, b in zip(fx, x)):
+        return "adds without a word, and repeats what has length 1: " + format_shape(tuple(map(max, zip(fx, x)))) + "."
+    axis = next(n for n, (a, b) in enumerate(zip(reversed(fx), reversed(x))) if a != b and 1 not in (a, b))
+    a, b = list(reversed(fx))[axis], list(reversed(x))[axis]
+    return f"stops: the size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension {3 - axis}"
+
+
+class BlockExplorer(Explorer):
+    """One residual block with batch norm: channels, stride, image side, shortcut.
+
+    Parameters
+    ----------
+    preset : name of one of `PRESETS`; the identity by default
+    """
+
+    State, presets, parts = State, PRESETS, ("drawing", "words")
+
+    def make_controls(self):
+        controls = {"kind": choice(CONTROL_LABELS["kind"], list(KINDS))}
+        for name, high in (("in_channels", 256), ("width", 256), ("out_channels", 256), ("stride", 4), ("side", 64)):
+            controls[name] = slider(CONTROL_LABELS[name], 1, high)
+        controls["shortcut"] = choice(CONTROL_LABELS["shortcut"], list(SHORTCUTS))
+        return controls
+
+    def arrange(self, controls, views):
+        column = {"flex": "1 1 330px", "max_width": f"{WIDTH}px"}
+        columns = [("in_channels", "width", "out_channels"), "drawing"], [("kind", "shortcut", "stride", "side"), "words"]
+        return widgets.HBox([widgets.VBox([*(controls[name] for name in names), views[part]], layout=column)
+                             for names, part in columns], layout={"flex_flow": "row wrap", "width": "100%"})
+
+    def picture(self, state):
+        block = count(state)
+        return {"drawing": block_diagram(block, _widest(state)), "words": _words(state, block)}
+
+    def still(self, state):
+        block = count(state)
+        image = as_image(block_diagram(block, _widest(state), standalone=True), describe(block))
+        return f"<div>{image}</div>{_words(state, block)}"
+
+    def says(self, before, state):
+        block = count(state)
+        now = (f"The block cannot run: it fails at the {block.problem.where}." if block.problem else
+               f"{format_shape(block.input)} becomes {format_shape(block.rows[-1].output)}; "
+               f"{block.parameters:,} parameters.")
+        moved = [f"{CONTROL_LABELS[f.name].capitalize()}: {getattr(before, f.name)} → {getattr(state, f.name)}. "
+                 for f in fields(State) if before and getattr(before, f.name) != getattr(state, f.name)]
+        return (moved[0] if len(moved) == 1 else "") + now
+
+
+def _widest(state: State) -> int:
+    return max(state.in_channels, state.width, state.out_channels)
+
+
+def _words(state: State, block: BlockCount) -> str:
+    """The call, what bare PyTorch does, and what `resnote` says; the place does not grow with the words."""
+    resnote = block.problem.message if block.problem else f"builds it: {block.parameters:,} parameters, {block.macs:,} MACs."
+    parts = (("You write", f"<code>{escape(code(state))}</code>"),
+             ("F(x) + shortcut(x) in bare PyTorch", escape(bare_pytorch(state))), ("resnote", escape(resnote)))
+    body = "".join(f'<dt style="font-weight:bold;margin-top:8px">{name}</dt><dd style="margin-left:0">{text}</dd>'
+                   for name, text in parts)
+    return f'<dl class="resnote-words" style="width:420px;min-height:{HEIGHT - 40}px;font-size:13px;line-height:1.5">{body}</dl>'

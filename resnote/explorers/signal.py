@@ -1,0 +1,124 @@
+"""Lesson 01's explorer: a signal sent through many layers, and the gradient that comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cache, lru_cache
+from html import escape
+from typing import NamedTuple
+
+import ipywidgets as widgets
+import torch
+import torch.nn.functional as F
+
+from resnote.charts import WIDTH, describe, layer_chart, sci
+from resnote.data import digits
+from resnote.diagrams import as_image
+from resnote.explorers.base import Explorer, choice, slider, steps, switch
+
+ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "ReLU": torch.relu}
+DEEPEST, UNITS, IMAGES = 60, 64, 256
+# The spread of a weight is gain / √64. LeCun's and Xavier's are 1 here, since layers are square; He's is √2.
+GAINS = {"0.1": 0.1, "0.3": 0.3, "0.5": 0.5, "0.7": 0.7, "1 (Xavier)": 1.0, "1.2": 1.2, "√2 (He)": 2**0.5,
+         "1.7": 1.7, "2": 2.0, "3": 3.0, "5": 5.0}
+CONTROL_LABELS = {"depth": "layers", "activation": "activation", "gain": "gain", "batch_norm": "batch norm"}
+
+
+@dataclass(frozen=True)
+class State:
+    """Layers 1–60, each 64 wide."""
+
+    depth: int = 30
+    activation: str = "sigmoid"
+    gain: str = "1 (Xavier)"
+    batch_norm: bool = False
+
+
+PRESETS = {
+    "Sigmoid vanishes": State(),
+    "Tanh, Xavier": State(activation="tanh"),
+    "ReLU, too small": State(activation="ReLU"),
+    "ReLU, He": State(activation="ReLU", gain="√2 (He)"),
+    "ReLU with batch norm": State(activation="ReLU", gain="√2 (He)", batch_norm=True),
+    "Exploding": State(activation="ReLU", gain="3"),
+}
+
+
+class Profile(NamedTuple):
+    """Spread of each layer's output, and norm of the gradient of each layer's weights."""
+
+    spread: list[float]
+    gradient: list[float]
+
+
+@lru_cache(maxsize=8)  # the picture, its words and its still ask for the same one
+def propagate(state: State) -> Profile:
+    """Send 256 scanned digits forward and the cross-entropy's gradient back, at initialisation (seed 0)."""
+    images, labels, directions, last = _signal()
+    activation = ACTIVATIONS[state.activation]
+    weights = [(w * (GAINS[state.gain] / UNITS**0.5)).requires_grad_() for w in directions[:state.depth]]
+    x, spread = images, []
+    for weight in weights:
+        x = x @ weight.T
+        if state.batch_norm:
+            x = F.batch_norm(x, None, None, training=True)
+        x = activation(x)
+        spread.append(x.std().item())
+    gradients = torch.autograd.grad(F.cross_entropy(x @ last.T, labels), weights)
+    return Profile(spread, [gradient.norm().item() for gradient in gradients])
+
+
+@cache
+def _signal():
+    data, generator = digits(), torch.Generator().manual_seed(0)
+    return (data.train_images[:IMAGES].flatten(1), data.train_labels[:IMAGES],
+            torch.randn(DEEPEST, UNITS, UNITS, generator=generator),
+            torch.randn(10, UNITS, generator=generator) / UNITS**0.5)
+
+
+class SignalExplorer(Explorer):
+    """Depth, activation, initial gain, batch norm: both profiles, layer by layer.
+
+    Parameters
+    ----------
+    preset : name of one of `PRESETS`; the vanishing sigmoid by default
+    """
+
+    State, presets, parts = State, PRESETS, ("spread", "gradient")
+
+    def make_controls(self):
+        return {"depth": slider(CONTROL_LABELS["depth"], 1, DEEPEST),
+                "activation": choice(CONTROL_LABELS["activation"], list(ACTIVATIONS)),
+                "gain": steps(CONTROL_LABELS["gain"], GAINS), "batch_norm": switch(CONTROL_LABELS["batch_norm"])}
+
+    def arrange(self, controls, views):
+        column = {"flex": "1 1 330px", "max_width": f"{WIDTH}px"}
+        columns = [("depth", "gain"), "spread"], [("activation", "batch_norm"), "gradient"]
+        return widgets.HBox([widgets.VBox([*(controls[name] for name in names), views[part]], layout=column)
+                             for names, part in columns], layout={"flex_flow": "row wrap", "width": "100%"})
+
+    def picture(self, state):
+        return dict(zip(self.parts, (chart(profile) for chart, profile in zip(_CHARTS, propagate(state)))))
+
+    def still(self, state):
+        images = "".join(as_image(chart(profile, standalone=True), describe(profile, title))
+                         for chart, profile, title in zip(_CHARTS, propagate(state), TITLES))
+        return f"<div>{images}</div><p>{escape(self.says(None, state))}</p>"
+
+    def says(self, before, state):
+        spread, gradient = propagate(state)
+        moved = [f"{CONTROL_LABELS[f.name].capitalize()}: from {getattr(before, f.name)} to {getattr(state, f.name)}. "
+                 for f in fields(State) if before and getattr(before, f.name) != getattr(state, f.name)]
+        return ((moved[0] if len(moved) == 1 else "")
+                + f"The signal's spread goes from {sci(spread[0])} to {sci(spread[-1])}; the gradient's norm is "
+                f"{sci(gradient[-1])} at the last layer and {sci(gradient[0])} at the first.")
+
+
+TITLES = ("Spread of the signal", "Gradient of the weights")
+
+
+def _chart(title, colour):
+    return lambda values, **how: layer_chart(values, title, layers=DEEPEST, colour=colour, **how)
+
+
+_CHARTS = (_chart(TITLES[0], "#0072B2"), _chart(TITLES[1], "#D55E00"))
