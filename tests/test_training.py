@@ -27,6 +27,14 @@ CLASSES = 3
 
 
 @pytest.fixture(autouse=True)
+def interruptible():
+    """Interrupts arrive, also where the tests were started in the background and ignore them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
 def one_thread():
     """Two threads wait for each other where other programs run too."""
     before = torch.get_num_threads()
@@ -371,7 +379,8 @@ def test_a_learning_rate_of_a_million_ends_the_run_with_advice_and_the_weights_b
     history = fit(module, data(), learning_rate=1e6, epochs=20)
     step = len(seen)
     assert history.steps == step - 1 < 20 and all(map(math.isfinite, history.loss))
-    assert re.match(rf"At step {step} of 20 the (loss|gradient) was no longer a finite number \(learning rate ", history.stopped)
+    assert re.match(rf"At step {step} of 20 the (loss|gradient) was no longer a finite number \(learning rate ",
+                    history.stopped)
     assert history.stopped.endswith("with a lower learning_rate, such as 0.1.")
     assert_same_bits(dict(module.named_parameters()), seen[-1])
     assert all(weight.isfinite().all() for weight in module.parameters())
