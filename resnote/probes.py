@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnote.training import check_classes, check_examples, has_batch_norm, measuring
+from resnote.training import check_classes, check_examples, has_batch_norm, measuring, one_thread
 
 LAYERS = (nn.Conv2d, nn.Linear, nn.ReLU)
 
@@ -37,6 +37,7 @@ class LayerStats:
     gradient: float | None = None
 
 
+@one_thread()
 def probe(network: nn.Module, images: Tensor, labels: Tensor | None = None, *,
           statistics: str = "batch") -> list[LayerStats]:
     """Send ``images`` forward and their cross-entropy back; one `LayerStats` a layer, in forward order.

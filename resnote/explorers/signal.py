@@ -15,6 +15,7 @@ from resnote.charts import WIDTH, describe, layer_chart, sci
 from resnote.data import digits
 from resnote.diagrams import as_image
 from resnote.explorers.base import Explorer, choice, slider, steps, switch
+from resnote.training import one_thread
 
 ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "ReLU": torch.relu}
 DEEPEST, UNITS, IMAGES = 60, 64, 256
@@ -52,6 +53,7 @@ class Profile(NamedTuple):
 
 
 @lru_cache(maxsize=8)  # the picture, its words and its still ask for the same one
+@one_thread()
 def propagate(state: State) -> Profile:
     """Send 256 scanned digits forward and the cross-entropy's gradient back, at initialisation (seed 0)."""
     images, labels, directions, last = _signal()
