@@ -13,7 +13,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test notebooks bench clean
 
-FIRST_LESSON := 03_bottleneck.ipynb
+FIRST_LESSON := 01_plain_networks.ipynb
 
 lab: .venv/lab
 	$(BIN)/jupyter lab --ip 127.0.0.1 --ServerApp.root_dir notebooks --LabApp.default_url /lab/tree/$(FIRST_LESSON) \

@@ -1,10 +1,11 @@
-"""Slider key press to settled picture in a real JupyterLab, three ways in one run.
+"""Slider key press to settled picture in a real JupyterLab: every explorer, a floor and an alternative in one run.
 
     python benchmarks/slider_latency.py [moves]
 
 `ours` is lesson 03's explorer; the floor is a slider that sets a Label; the alternative is what most
-notebooks do, `interact` with torchinfo.summary. All three count the same bottleneck. Moves alternate
-between the ways, so that a busy moment of the machine falls on all of them.
+notebooks do, `interact` with torchinfo.summary. All three count the same bottleneck. The other lessons'
+explorers stand beside them. Moves alternate between the ways, so that a busy moment of the machine falls
+on all of them. Then a fast hand: from the release of a drag across the whole range to its last picture.
 """
 
 from __future__ import annotations
@@ -22,11 +23,20 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 from lab import Slider, launch_chromium, measure_latency, open_notebook, running_lab, watch_flicker  # noqa: E402
 
 from resnote.counting import bottleneck  # noqa: E402
+from resnote.explorers import SignalExplorer, block, signal  # noqa: E402
 
 CELLS = {
     "ours": "from resnote.explorers import BottleneckExplorer\nBottleneckExplorer()",
     "ours-at-side-32": "small = BottleneckExplorer()\nsmall.controls['side'].value = 32\nsmall",
     "ours-at-side-4096": "large = BottleneckExplorer()\nlarge.controls['side'].value = 4096\nlarge",
+    "block": "from resnote.explorers import BlockExplorer\nBlockExplorer()",
+    # Depth 60; the cache is emptied after each move, so that every move computes.
+    "signal": """
+from resnote.explorers import SignalExplorer, signal
+deep = SignalExplorer("ReLU, He")
+deep.controls["depth"].value = 60
+deep.controls["gain"].observe(lambda change: signal.propagate.cache_clear(), names="value")
+deep""",
     "floor": """
 import ipywidgets as widgets
 from IPython.display import display
@@ -43,15 +53,29 @@ def summary(width):
 }
 
 
-def expected(way: str, width: int) -> str:
-    """A text that only the answer to this width contains."""
-    return f"{width} wide" if way == "floor" else f"{bottleneck(256, width, 256, batch_norm=False).parameters:,}"
+def moves_of(way: str, turn: int):
+    """The slider, the key and a text that only the answer contains, for move number ``turn``, from 0."""
+    width = 65 + turn
+    if way == "signal":     # the gain, to and fro over all its positions but the first preset's neighbours
+        gains = list(signal.GAINS)
+        there = [*range(len(gains)), *range(len(gains) - 2, 0, -1)]
+        place = gains.index("√2 (He)") + turn
+        now, then = there[(place + 1) % len(there)], there[place % len(there)]
+        state = signal.State(depth=60, activation="ReLU", gain=gains[now])
+        return ".resnote-gain", "ArrowRight" if now > then else "ArrowLeft", SignalExplorer.says(None, None, state)
+    if way == "block":
+        state = block.State(out_channels=width)
+        return ".resnote-out_channels", "ArrowRight", block.code(state)
+    if way == "floor":
+        return ".widget-slider", "ArrowRight", f"{width} wide"
+    parameters = f"{bottleneck(256, width, 256, batch_norm=False).parameters:,}"
+    return ".resnote-bottleneck_width" if way.startswith("ours") else ".widget-slider", "ArrowRight", parameters
 
 
-def slider_of(notebook, way: str) -> Slider:
-    slider = Slider(notebook.output(way), "width")
-    slider.handle = slider.handle.last      # ours has two; the bottleneck's is the second
-    return slider
+# A drag from one end to the other: the slider, and the text of the picture at the end.
+DRAGS = {"ours": (".resnote-bottleneck_width", f"{bottleneck(256, 512, 256, batch_norm=False).parameters:,}"),
+         "block": (".resnote-out_channels", block.code(block.State(out_channels=256))),
+         "signal": (".resnote-depth", SignalExplorer.says(None, None, signal.State(depth=60, activation="ReLU", gain="√2 (He)")))}
 
 
 def main(moves: int) -> None:
@@ -68,23 +92,36 @@ def main(moves: int) -> None:
 
 
 def measure(notebook, moves: int):
-    taken, width = {way: [] for way in CELLS}, 64
+    taken = {way: [] for way in CELLS}
     with watch_flicker(notebook.output("ours")) as flicker:
-        for _ in range(moves):
-            width += 1
+        for turn in range(moves):
             for way in CELLS:
-                if way == "interact-torchinfo" and len(taken[way]) >= 20:
+                if way == "interact-torchinfo" and turn >= 20:
                     continue
-                slider = slider_of(notebook, way)
+                box, key, expected = moves_of(way, turn)
+                slider = Slider(notebook.output(way).locator(box))
                 slider.handle.scroll_into_view_if_needed()
                 slider.handle.focus()
-                taken[way].append(measure_latency(notebook.output(way),
-                                                  lambda: slider.press("ArrowRight"), expected(way, width), timeout=30))
+                taken[way].append(measure_latency(notebook.output(way), lambda: slider.press(key), expected, timeout=30))
                 notebook.settle()
-    return taken, flicker
+    return taken, flicker, {way: [drag(notebook, way) for _ in range(10)] for way in DRAGS}
 
 
-def report(taken: dict[str, list[float]], flicker) -> None:
+def drag(notebook, way: str) -> float:
+    """Milliseconds from the release of a fast hand to the picture of where it stopped."""
+    box, expected = DRAGS[way]
+    slider = Slider(notebook.output(way).locator(box))
+    slider.handle.scroll_into_view_if_needed()
+    if way == "signal":
+        reset = Slider(notebook.output(way).locator(".resnote-gain"))
+        reset.press("Home")
+        reset.press("ArrowRight", times=list(signal.GAINS).index("√2 (He)"))
+    slider.press("Home")
+    notebook.settle()
+    return measure_latency(notebook.output(way), lambda: slider.drag(1, steps=60), expected, start="mouseup", timeout=30)
+
+
+def report(taken: dict[str, list[float]], flicker, drags) -> None:
     print(f"Slider key press to settled picture, ms · Python {platform.python_version()}, {platform.machine()}, "
           "JupyterLab in headless Chromium")
     floor, own = statistics.median(taken["floor"][1:]), statistics.median(taken["ours"][1:])
@@ -93,6 +130,8 @@ def report(taken: dict[str, list[float]], flicker) -> None:
         later = times[1:]
         median, p95 = statistics.median(later), statistics.quantiles(later, n=20)[-1]
         print(f"{way:24}{median:>8.1f}{p95:>8.1f}{times[0]:>8.1f}{median / floor:>9.2f}{median / own:>9.1f}{len(later):>7}")
+    for way, times in drags.items():
+        print(f"{way}: a drag of 60 moves settles {statistics.median(times):.0f} ms after release, at worst {max(times):.0f}")
     print(f"cell of ours while it moved: heights {sorted(flicker.heights)}, without a picture {flicker.blanks} times "
           f"in {len(flicker.frames)} frames")
 

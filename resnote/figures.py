@@ -109,12 +109,15 @@ def functions(x, panels, alt) -> Picture:
 
 
 def learning(curves, alt) -> Picture:
-    """Errors by epoch; a value of ``curves`` is one list, or a list of lists, one a seed, all drawn alike."""
+    """Errors by epoch; a value of ``curves`` is one list, or a list of lists, one a seed, all drawn alike.
+
+    A run interrupted in its first epoch has an empty list, and no line.
+    """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7, 3.4), layout="constrained")
         axes = figure.subplots()
         for number, ((label, lines), dashes) in enumerate(zip(curves.items(), ("-", "--", "-.", ":"))):
-            lines = lines if isinstance(lines[0], (list, tuple)) else [lines]
+            lines = lines if lines and isinstance(lines[0], (list, tuple)) else [lines]
             for seed, line in enumerate(lines):
                 axes.plot(range(1, len(line) + 1), [100 * e for e in line], dashes, color=f"C{number}", linewidth=2,
                           label=f"{label}, {len(lines)} seeds" if len(lines) > 1 and seed == 0 else
@@ -132,5 +135,21 @@ def by_layer(lines, ylabel, alt) -> Picture:
         for (label, values), marker in zip(lines.items(), "osD^"):
             axes.plot(range(1, len(values) + 1), values, marker=marker, markersize=4, label=label)
         axes.set(xlabel="layer", ylabel=ylabel, yscale="log")
+        axes.legend(frameon=False)
+        return Picture(figure, alt)
+
+
+def dots(groups, xlabel, ylabel, alt) -> Picture:
+    """Every value a dot, none averaged: shares, 0 to 1, by category; ``groups`` is {label: {category: [shares]}}."""
+    categories = list(dict.fromkeys(category for values in groups.values() for category in values))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7, 3.4), layout="constrained")
+        axes = figure.subplots()
+        for number, ((label, values), marker) in enumerate(zip(groups.items(), "osD^")):
+            beside = 0.24 * (number - (len(groups) - 1) / 2)  # groups stand beside each other, seeds spread a little
+            x, y = zip(*((categories.index(category) + beside + 0.016 * (n - len(shares) / 2), 100 * share)
+                         for category, shares in values.items() for n, share in enumerate(shares)))
+            axes.plot(x, y, marker, markersize=5, alpha=0.8, markeredgewidth=0, label=label)
+        axes.set(xticks=range(len(categories)), xticklabels=categories, xlabel=xlabel, ylabel=ylabel, ylim=(-3, 103))
         axes.legend(frameon=False)
         return Picture(figure, alt)

@@ -68,3 +68,19 @@ def test_learning_draws_every_seed_and_names_a_group_once(drawn):
     assert [list(line.get_ydata()) for line in axes.get_lines()] == [[50, 40], [60, 30], [20, 10]]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["deep, 2 seeds", "shallow"]
     assert [line.get_color() for line in axes.get_lines()] == ["C0", "C0", "C1"]
+
+
+def test_learning_takes_runs_that_were_interrupted_before_their_first_epoch(drawn):
+    axes = figures.learning({"a": [[], [0.5]], "b": []}, "").axes[0]
+    assert [list(line.get_ydata()) for line in axes.get_lines()] == [[], [50], []]
+
+
+def test_dots_draw_every_value_beside_its_category_and_none_over_another_group(drawn):
+    groups = {"plain": {8: [0.0, 0.1], 44: [0.5, 0.6]}, "residual": {44: [0.01]}}
+    axes = figures.dots(groups, "layers", "error, %", "").axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["8", "44"]
+    plain, residual = (lines(axes)[label] for label in groups)
+    assert plain[1] == [0, 10, 50, 60] and residual[1] == [1]
+    assert [round(x) for x in plain[0] + residual[0]] == [0, 0, 1, 1, 1]
+    assert max(plain[0][2:]) < min(residual[0]) and len(set(plain[0])) == 4
+    assert len({line.get_marker() for line in axes.get_lines()}) == 2

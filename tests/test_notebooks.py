@@ -12,7 +12,11 @@ from nbconvert import HTMLExporter
 sys.path.insert(0, str(Path(__file__).parent))
 from save_notebooks import NOTEBOOKS, WIDGET_VIEW, normalise  # noqa: E402
 
-CLAIMS = {"03_bottleneck": [f"B{n}" for n in range(1, 12)]}
+CLAIMS = {
+    "01_plain_networks": ["P1", "P2", "N1", "N2"],
+    "02_residual_block": ["R1", "R2", "R3", "R4"],
+    "03_bottleneck": [f"B{n}" for n in range(1, 12)],
+}
 
 lessons = pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
 
@@ -84,6 +88,16 @@ def test_headings_are_in_order_under_one_title(path):
     levels = [len(marks) for marks in re.findall(r"^(#+) ", text, re.M)]
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after <= before + 1 for before, after in zip(levels, levels[1:]))
+
+
+@lessons
+def test_it_links_to_its_neighbours_and_every_link_to_a_file_works(path):
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    links = {link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link}
+    assert all((path.parent / link).is_file() for link in links)
+    order = sorted(p.name for p in NOTEBOOKS.glob("*.ipynb"))
+    place = order.index(path.name)
+    assert {*order[max(place - 1, 0):place], *order[place + 1:place + 2]} <= links
 
 
 @lessons

@@ -64,7 +64,8 @@ class Explorer:
         self.state = None
         self._busy = False
         self._set(self.presets[preset])
-        for control in self.controls.values():
+        for name, control in self.controls.items():
+            control.add_class(f"resnote-{name}")  # a name on the page
             control.observe(self._on_control, names="value")
         self._preset.observe(self._on_preset, names="value")
         self.widget = widgets.VBox([self._preset, self.arrange(self.controls, self.views), self.views["live"]])

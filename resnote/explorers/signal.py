@@ -73,9 +73,9 @@ def propagate(state: State) -> Profile:
 @cache
 def _signal():
     data, generator = digits(), torch.Generator().manual_seed(0)
-    return (data.train_images[:IMAGES].flatten(1), data.train_labels[:IMAGES],
-            torch.randn(DEEPEST, UNITS, UNITS, generator=generator),
-            torch.randn(10, UNITS, generator=generator) / UNITS**0.5)
+    last = torch.randn(10, UNITS, generator=generator) / UNITS**0.5
+    directions = torch.randn(DEEPEST, UNITS, UNITS, generator=generator)
+    return data.train_images[:IMAGES].flatten(1), data.train_labels[:IMAGES], directions, last
 
 
 class SignalExplorer(Explorer):

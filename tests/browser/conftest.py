@@ -40,22 +40,23 @@ def lab(browser, served):
 
 @pytest.fixture(scope="session")
 def open_lesson(browser, lab, served):
-    """A function (name, theme, run) → Notebook in a page of its own; the same notebook for the same arguments.
+    """A function (name, theme, run) → Notebook in a page of its own; the same notebook for the same name and run.
 
     Each opens a copy of its own, since JupyterLab saves what it shows.
     """
     opened = {}
 
     def open_once(name, theme="light", run=True):
-        key = f"{theme}-{'run' if run else 'still'}/{name}"
+        key = f"{'run' if run else 'still'}/{name}"
         if key not in opened:
             copy = served / key
             copy.parent.mkdir(exist_ok=True)
             shutil.copy(NOTEBOOKS / name, copy)
             page = browser.new_page(viewport={"width": 1400, "height": 1000})
-            opened[key] = notebook = open_notebook(page, lab, key, theme)
+            opened[key] = open_notebook(page, lab, key)
             if run:
-                notebook.run_all()
+                opened[key].run_all()
+        opened[key].set_theme(theme)
         return opened[key]
     return open_once
 

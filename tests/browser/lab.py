@@ -210,7 +210,26 @@ class Notebook:
         return self.cell(cell_id).locator(".jp-Cell-outputArea")
 
     def slider(self, description: str) -> "Slider":
-        return Slider(self.page.locator(".jp-Notebook"), description)
+        """The slider with this description."""
+        label = self.page.locator(".widget-label", has_text=re.compile(rf"^\s*{re.escape(description)}\s*$"))
+        return Slider(self.page.locator(".jp-Notebook .widget-slider").filter(has=label))
+
+    def run_cell(self, cell_id: str, source: str | None = None) -> None:
+        """Start a cell, with another source if one is given, and do not wait: see `settle`."""
+        self.page.evaluate(
+            """([id, source]) => {
+                const {content} = jupyterapp.shell.currentWidget;
+                content.activeCellIndex = content.widgets.findIndex(cell => cell.model.id === id);
+                content.deselectAll();
+                if (source !== null) content.activeCell.model.sharedModel.setSource(source);
+                jupyterapp.commands.execute('notebook:run-cell');
+            }""",
+            [cell_id, source],
+        )
+
+    def interrupt(self) -> None:
+        """Kernel → Interrupt Kernel."""
+        self.page.evaluate("jupyterapp.commands.execute('kernelmenu:interrupt')")
 
     def cell_errors(self) -> list[str]:
         """The text of each output that is an error, a warning, or a widget that is not drawn."""
@@ -226,11 +245,10 @@ class Notebook:
 
 
 class Slider:
-    """The ipywidgets slider with this description, somewhere in `scope`: a cell, say, where two share a description."""
+    """An ipywidgets slider; `box` is its whole line: label, track and readout."""
 
-    def __init__(self, scope: Locator, description: str):
-        label = scope.page.locator(".widget-label", has_text=re.compile(rf"^\s*{re.escape(description)}\s*$"))
-        self.box = scope.locator(".widget-slider").filter(has=label)
+    def __init__(self, box: Locator):
+        self.box = box
         self.handle = self.box.get_by_role("slider")
         self.readout = self.box.locator(".widget-readout")
 
@@ -324,12 +342,13 @@ def measure_latency(
             if (shown()) throw new Error(`The output shows "${expected}" already.`);
             return {latency: new Promise((resolve, reject) => {
                 let began = null;
-                document.addEventListener(start, event => { began = event.timeStamp; }, {capture: true, once: true});
-                const observer = new MutationObserver(() => {
+                const look = () => {
                     if (began === null || !shown()) return;
                     observer.disconnect();
                     requestAnimationFrame(() => resolve(performance.now() - began));
-                });
+                };
+                const observer = new MutationObserver(look);
+                document.addEventListener(start, event => { began = event.timeStamp; look(); }, {capture: true, once: true});
                 observer.observe(output, {subtree: true, childList: true, characterData: true, attributes: true});
                 setTimeout(() => {
                     observer.disconnect();

@@ -24,18 +24,7 @@ class Explorer:
         self.output.scroll_into_view_if_needed()
 
     def slider(self, field):
-        block, _, part = field.partition("_")
-        if block in ("basic", "bottleneck"):
-            place = ("basic", "bottleneck").index(block)
-            return self._nth(Slider(self.output, lesson.CONTROL_LABELS[part]), place)
-        return Slider(self.output, lesson.CONTROL_LABELS[field])
-
-    @staticmethod
-    def _nth(slider, place):
-        slider.box = slider.box.nth(place)
-        slider.handle = slider.box.get_by_role("slider")
-        slider.readout = slider.box.locator(".widget-readout")
-        return slider
+        return Slider(self.output.locator(f".resnote-{field}"))
 
     def preset(self, name):
         self.output.get_by_role("button", name=name).click()

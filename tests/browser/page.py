@@ -1,0 +1,92 @@
+"""An explorer on the page, whatever its lesson: its controls by field of the state, and what it shows."""
+
+from __future__ import annotations
+
+import re
+import time
+from html import unescape
+
+import ipywidgets as widgets
+from lab import Notebook, Slider
+
+SHOWN = re.compile(r'<text[^>]*>(.*?)</text>|<polyline points="(.*?)"|<t[dh][^>]*>(.*?)</t[dh]>|<p class="resnote-live"[^>]*>(.*?)</p>')
+
+
+def sequences(control) -> list:
+    """All positions of a control, in its order."""
+    if isinstance(control, widgets.IntSlider):
+        return list(range(control.min, control.max + 1))
+    if isinstance(control, widgets.FloatSlider):
+        count = round((control.max - control.min) / control.step)
+        return [round(control.min + n * control.step, 10) for n in range(count + 1)]
+    if isinstance(control, widgets.Checkbox):
+        return [False, True]
+    return list(control.options)
+
+
+class ExplorerPage:
+    """The explorer of class ``kind`` that ``cell`` shows in ``notebook``."""
+
+    def __init__(self, notebook: Notebook, kind: type, cell: str = "explorer"):
+        self.notebook, self.kind = notebook, kind
+        self.twin = kind()  # the same explorer without a page: what it would show is what must be shown
+        self.output = notebook.output(cell)
+        self.output.scroll_into_view_if_needed()
+
+    def box(self, field: str):
+        return self.output.locator(f".resnote-{field}")
+
+    def slider(self, field: str) -> Slider:
+        return Slider(self.box(field))
+
+    def preset(self, name: str) -> None:
+        self.output.get_by_role("button", name=name, exact=True).click()
+
+    def choose(self, field: str, value) -> None:
+        """Set a switch or a list to ``value``."""
+        if isinstance(value, bool):
+            self.box(field).get_by_role("checkbox").set_checked(value)
+        else:
+            self.box(field).locator("select").select_option(str(value))
+
+    def shown(self) -> list[str]:
+        """Texts and curves of the picture, and the first words of the sentence below it, as the page has them."""
+        return self.output.evaluate(
+            """output => [...output.querySelectorAll('svg:not([data-icon]) text, polyline, td, th')].map(
+                e => e.tagName === 'polyline' ? e.getAttribute('points') : e.textContent)""")
+
+    def expected(self, state) -> list[str]:
+        html = "".join(self.twin.picture(state).values())
+        found = (next(filter(None, match), "") for match in SHOWN.findall(html))
+        return [unescape(re.sub(r"<[^>]+>", "", text)) for text in found]
+
+    def says(self) -> str:
+        return self.output.locator(".resnote-live").inner_text()
+
+    def assert_shows(self, state, patience: float = 10) -> None:
+        """The page shows this state, at the latest after ``patience`` seconds: a busy machine draws late."""
+        expected, sentence = self.expected(state), self.twin.says(None, state)
+        deadline = time.monotonic() + patience
+        self.notebook.settle()
+        while (self.shown() != expected or not self.says().endswith(sentence)) and time.monotonic() < deadline:
+            self.notebook.page.wait_for_timeout(50)
+        assert self.shown() == expected
+        assert self.says().endswith(sentence)
+
+    def assert_texts_fit(self) -> None:
+        """With the page's real font: every text lies inside its drawing, and none lies on another."""
+        self.notebook.settle()
+        drawings = self.output.locator("svg[role=img]").evaluate_all(
+            """drawings => drawings.map(drawing => [drawing.viewBox.baseVal.width, drawing.viewBox.baseVal.height,
+                [...drawing.querySelectorAll('text')].map(text => {
+                    const {x, y, width, height} = text.getBBox();
+                    return [text.textContent, x, y, x + width, y + height];
+                })])""")
+        assert drawings
+        for width, height, texts in drawings:
+            for words, left, top, right, bottom in texts:
+                assert 0 <= left and right <= width and 0 <= top and bottom <= height, (words, right, bottom)
+            for n, (words, *a) in enumerate(texts):
+                for others, *b in texts[n + 1:]:
+                    apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] + 3 or b[3] <= a[1] + 3
+                    assert apart, (words, others)

@@ -1,0 +1,183 @@
+"""Every lesson in a real JupyterLab: its explorer by keyboard and mouse, its questions, its exercises, interrupts."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import random
+import re
+from dataclasses import replace
+
+import nbformat
+import pytest
+from conftest import NOTEBOOKS, SCREENSHOTS
+from lab import Slider, screenshot, watch_flicker
+from page import ExplorerPage, sequences
+
+from resnote import explorers
+
+EXPLORERS = {"01_plain_networks": explorers.SignalExplorer, "02_residual_block": explorers.BlockExplorer}
+TRAINING = {"01_plain_networks": "train", "02_residual_block": "train"}  # the cell that trains longest
+
+
+def sources(lesson):
+    return {cell.id: cell.source for cell in nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", 4).cells if cell.cell_type == "code"}
+
+
+@pytest.fixture(params=EXPLORERS)
+def lesson(request):
+    return request.param
+
+
+@pytest.fixture(params=["light", "dark"])
+def notebook(request, lesson, open_lesson):
+    """The lesson, run once; each test gets its theme and starts from the explorer's first preset."""
+    notebook = open_lesson(f"{lesson}.ipynb")
+    notebook.page.bring_to_front()
+    notebook.set_theme(request.param)
+    reset(ExplorerPage(notebook, EXPLORERS[lesson]))
+    yield notebook
+    assert notebook.cell_errors() == []
+    assert notebook.callback_errors() == []
+    assert notebook.page_errors == []
+
+
+light = pytest.mark.parametrize("notebook", ["light"], indirect=True)
+
+
+def reset(explorer):
+    name, state = next(iter(explorer.kind.presets.items()))
+    field = next(name for name, control in explorer.twin.controls.items() if hasattr(control, "readout"))
+    explorer.slider(field).press("Home")            # away from every preset, so that a click is a change
+    explorer.output.locator(".widget-toggle-button.mod-active").wait_for(state="detached")
+    explorer.preset(name)
+    explorer.assert_shows(state)
+    return state
+
+
+def test_every_control_from_end_to_end_shows_its_state_without_flicker(notebook, lesson, request):
+    explorer = ExplorerPage(notebook, EXPLORERS[lesson])
+    start = next(iter(explorer.kind.presets.values()))
+    with watch_flicker(explorer.output) as flicker:
+        for field, control in explorer.twin.controls.items():
+            positions = sequences(control)
+            if hasattr(control, "readout"):
+                slider = explorer.slider(field)
+                for move, place in ((lambda: slider.press("End"), -1), (lambda: slider.press("Home"), 0),
+                                    (lambda: slider.press("ArrowRight", times=3), 3),
+                                    (lambda: slider.drag(1), -1), (lambda: slider.drag(0), 0)):
+                    move()
+                    explorer.assert_shows(replace(start, **{field: positions[place]}))
+                slider.press("ArrowRight", times=positions.index(getattr(start, field)))
+            else:
+                for position in [*positions, getattr(start, field)]:
+                    explorer.choose(field, position)
+                    explorer.assert_shows(replace(start, **{field: position}))
+            explorer.assert_shows(start)
+    assert flicker.frames and flicker.changes and len(flicker.heights) == 1
+    assert flicker.blanks == 0
+    screenshot(notebook.page, SCREENSHOTS / f"{lesson}_{request.node.callspec.params['notebook']}.png")
+
+
+@light
+def test_every_preset_shows_its_state_and_no_text_is_clipped(notebook, lesson):
+    explorer = ExplorerPage(notebook, EXPLORERS[lesson])
+    for name, state in [*list(explorer.kind.presets.items())[1:], next(iter(explorer.kind.presets.items()))]:
+        explorer.preset(name)
+        explorer.assert_shows(state)
+        explorer.assert_texts_fit()
+    for end in ("End", "Home"):
+        for field, control in explorer.twin.controls.items():
+            if hasattr(control, "readout"):
+                explorer.slider(field).press(end)
+        explorer.assert_texts_fit()
+
+
+@light
+def test_a_hand_that_moves_fast_leaves_the_state_of_where_it_stopped(notebook, lesson):
+    explorer = ExplorerPage(notebook, EXPLORERS[lesson])
+    start = next(iter(explorer.kind.presets.values()))
+    field, control = next((f, c) for f, c in explorer.twin.controls.items() if hasattr(c, "readout"))
+    slider, choose = Slider(explorer.box(field)), random.Random(3)
+    for _ in range(3):
+        slider.drag(choose.random(), steps=60)
+        stopped = next(p for p in sequences(control) if str(p) == slider.value)
+        explorer.assert_shows(replace(start, **{field: stopped}))
+
+
+@light
+def test_in_a_narrow_window_nothing_is_cut_off(notebook, lesson):
+    page, wide = notebook.page, notebook.page.viewport_size
+    page.set_viewport_size({"width": 800, "height": 1000})
+    try:
+        explorer = ExplorerPage(notebook, EXPLORERS[lesson])
+        explorer.assert_texts_fit()
+        overflow = page.locator(".jp-Notebook .jp-OutputArea-output").evaluate_all(
+            "outputs => outputs.filter(o => o.scrollWidth > o.clientWidth + 1).map(o => o.textContent.slice(0, 80))")
+        assert overflow == []
+        screenshot(page, SCREENSHOTS / f"{lesson}_800.png")
+    finally:
+        page.set_viewport_size(wide)
+
+
+@light
+def test_every_prediction_answers_a_wrong_guess_and_a_right_one(notebook, lesson):
+    guesses = importlib.import_module(f"resnote.exercises.lesson_{lesson[:2]}").guesses
+    asked = {cell: re.fullmatch(r"guesses\.(\w+)", source) for cell, source in sources(lesson).items()}
+    asked = {cell: getattr(guesses, match[1]) for cell, match in asked.items() if match}
+    assert len(asked) >= 2
+    for cell, question in asked.items():
+        output = notebook.output(cell)
+        for choice in (next(c for c in question.choices if c != question.answer), question.answer):
+            output.get_by_label(choice, exact=True).check()
+            notebook.settle()
+            assert question.choices[choice] in output.inner_text()
+            assert ("Guess again" in output.inner_text()) == (choice != question.answer)
+        assert "Yes" in output.inner_text()
+
+
+@light
+def test_every_exercise_tells_an_open_answer_from_a_raising_and_from_the_solution(notebook, lesson):
+    exercises = importlib.import_module(f"resnote.exercises.lesson_{lesson[:2]}")
+    for number in (1, 2, 3):
+        cell, exercise = f"exercise-{number}", getattr(exercises, f"ex{number}")
+        check = sources(lesson)[cell].splitlines()[-1]
+        assert "Not answered yet" in notebook.output(cell).inner_text()
+        raising = re.sub(r"return.*", "return 1 / 0", sources(lesson)[cell])
+        for source, outcome in ((raising, "ZeroDivisionError"),
+                                (f"import math\nimport torch\n{inspect.getsource(exercise.model)}\n{check}", "Right"),
+                                (sources(lesson)[cell], "Not answered yet")):
+            notebook.run_cell(cell, source)
+            notebook.page.wait_for_timeout(50)
+            notebook.settle()
+            assert outcome in notebook.output(cell).inner_text()
+
+
+@light
+def test_an_interrupted_training_says_so_and_runs_again(notebook, lesson):
+    """Kernel → Interrupt Kernel in the middle of the longest cell: no traceback, and the next run is whole."""
+    cell = TRAINING[lesson]
+    notebook.run_cell(cell)
+    notebook.output(cell).get_by_text(re.compile(r"[1-9]\d* of \d+ epochs")).wait_for(timeout=60_000)
+    notebook.interrupt()
+    notebook.output(cell).get_by_text("interrupted after").wait_for(timeout=20_000)
+    notebook.settle()
+    assert notebook.cell_errors() == []
+    notebook.run_cell(f"{cell}-picture")
+    notebook.settle()
+    assert notebook.output(f"{cell}-picture").locator("img").count() == 1
+    notebook.run_cell(f"{cell}-facts")              # what it states cannot be known now, and it says so
+    notebook.settle()
+    assert "run the training cell again" in " ".join(notebook.cell_errors())
+    for again in (cell, f"{cell}-picture", f"{cell}-facts"):
+        notebook.run_cell(again)
+        notebook.settle(timeout=120)
+    assert "finished" in notebook.output(cell).inner_text()
+
+
+def test_a_notebook_that_was_not_run_shows_the_still_with_its_alt_text(lesson, open_lesson):
+    notebook = open_lesson(f"{lesson}.ipynb", run=False)
+    images = notebook.output("explorer").locator("img").evaluate_all(
+        "images => images.map(i => [i.alt, i.complete && i.naturalWidth])")
+    assert images and all(len(alt) > 40 and width > 400 for alt, width in images)
+    assert "Error displaying widget" not in notebook.page.locator(".jp-Notebook").inner_text()
