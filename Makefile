@@ -21,7 +21,7 @@ lab: .venv/lab
 
 test: .venv/test
 	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout 120 \
+	PYTHONPATH=tests/offline $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout 120 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 notebooks: .venv/test

@@ -15,7 +15,7 @@ import ipywidgets as widgets
 
 # One width for every label and one for every control, so that the tracks line up.
 CONTROL_STYLE = {"description_width": "120px"}
-CONTROL_LAYOUT = {"width": "auto", "max_width": "440px"}
+CONTROL_LAYOUT = {"width": "auto", "max_width": "440px", "height": "28px", "margin": "2px"}
 
 
 def slider(label: str, low: int, high: int) -> widgets.IntSlider:
@@ -35,7 +35,8 @@ def steps(label: str, values) -> widgets.SelectionSlider:
 
 
 def switch(label: str) -> widgets.Checkbox:
-    return widgets.Checkbox(description=label, indent=False, layout={"width": "auto", "margin": "2px 0 2px 24px"})
+    return widgets.Checkbox(description=label, indent=False,
+                            layout={"width": "auto", "height": "28px", "margin": "2px 2px 2px 24px"})
 
 
 class Explorer:

@@ -124,6 +124,6 @@ def _words(state: State, block: BlockCount) -> str:
     resnote = block.problem.message if block.problem else f"builds it: {block.parameters:,} parameters, {block.macs:,} MACs."
     parts = (("You write", f"<code>{escape(code(state))}</code>"),
              ("F(x) + shortcut(x) in bare PyTorch", escape(bare_pytorch(state))), ("resnote", escape(resnote)))
-    body = "".join(f'<dt style="font-weight:bold;margin-top:8px">{name}</dt><dd style="margin-left:0">{text}</dd>'
-                   for name, text in parts)
-    return f'<dl class="resnote-words" style="width:420px;min-height:{HEIGHT - 40}px;font-size:13px;line-height:1.5">{body}</dl>'
+    # No <dl>: JupyterLab's own style floats its terms.
+    body = "".join(f'<div style="font-weight:bold;margin-top:8px">{name}</div><div>{text}</div>' for name, text in parts)
+    return f'<div class="resnote-words" style="width:420px;max-width:100%;min-height:{HEIGHT - 40}px;font-size:13px;line-height:1.5">{body}</div>'

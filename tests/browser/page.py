@@ -67,9 +67,8 @@ class ExplorerPage:
         """The page shows this state, at the latest after ``patience`` seconds: a busy machine draws late."""
         expected, sentence = self.expected(state), self.twin.says(None, state)
         deadline = time.monotonic() + patience
-        self.notebook.settle()
         while (self.shown() != expected or not self.says().endswith(sentence)) and time.monotonic() < deadline:
-            self.notebook.page.wait_for_timeout(50)
+            self.notebook.page.wait_for_timeout(20)
         assert self.shown() == expected
         assert self.says().endswith(sentence)
 

@@ -101,6 +101,7 @@ def test_a_hand_that_moves_fast_leaves_the_state_of_where_it_stopped(notebook, l
     slider, choose = Slider(explorer.box(field)), random.Random(3)
     for _ in range(3):
         slider.drag(choose.random(), steps=60)
+        notebook.settle()
         stopped = next(p for p in sequences(control) if str(p) == slider.value)
         explorer.assert_shows(replace(start, **{field: stopped}))
 

@@ -1,0 +1,40 @@
+"""The lessons run with the network blocked, and the block holds."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT / "tests" / "offline")},
+                          capture_output=True, text=True)
+
+
+def test_make_test_runs_the_lessons_behind_the_block():
+    recipe = re.search(r"^test:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)[1]
+    (lessons,) = (line for line in recipe.replace("\\\n", "").splitlines() if "--nbval" in line)
+    assert "PYTHONPATH=tests/offline " in lessons
+
+
+@pytest.mark.parametrize("call", [
+    "socket.socket().connect(('192.0.2.1', 80))",
+    "socket.create_connection(('example.org', 80), timeout=1)",
+    "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'?', ('192.0.2.1', 53))",
+    "socket.gethostbyname('example.org')",
+    "urllib.request.urlopen('http://192.0.2.1/', timeout=1)",
+])
+def test_behind_the_block_no_call_leaves_the_machine(call):
+    refused = run(f"import socket, urllib.request\n{call}")
+    assert refused.returncode != 0 and "must not use the network" in refused.stderr
+
+
+def test_behind_the_block_the_loopback_works():
+    works = run("import socket\ns = socket.create_server(('127.0.0.1', 0))\n"
+                "socket.create_connection(s.getsockname()).sendall(b'.')\nprint('works')")
+    assert works.stdout == "works\n", works.stderr
