@@ -1,0 +1,441 @@
+"""Batch normalization, to be read beside Ioffe & Szegedy (2015), arXiv:1502.03167.
+
+    forward               Algorithm 1: the mini-batch's own mean and variance
+    backward              its gradients, the six equations of §3
+    update                running averages, as PyTorch keeps them
+    population            Algorithm 2, line 10: averages over mini-batches
+    inference             Algorithm 2, line 11: a fixed mean and variance
+    BatchNorm             these as a module
+    estimate_population   Algorithm 2 for a trained network
+    fold, fold_network    line 11 written into the weights of the layer before
+
+The symbols are the paper's: x, y, mu, var (σ²), x_hat (x̂), gamma, beta, eps, m. Where it has one
+activation, here x is a batch (m, C), and every equation holds for each of the C channels. Images
+(N, C, H, W) have one mean and variance a channel too, over all images and places: m is N·H·W (m′ in §3.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from contextlib import ExitStack
+from copy import deepcopy
+from numbers import Real
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from resnote.settings import SettingError, check_size
+
+# --- training --------------------------------------------------------------------------------
+
+
+class Cache(NamedTuple):
+    """What `forward` saw and found: x and x_hat in the shape of x; mu and var (C), var divided by m."""
+
+    x: Tensor
+    mu: Tensor
+    var: Tensor
+    x_hat: Tensor
+    gamma: Tensor | None
+    eps: float
+
+
+def forward(x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None,
+            eps: float = 1e-5) -> tuple[Tensor, Cache]:
+    """Batch norm in training: y in the shape of x, and the `Cache` for `backward` and `update`.
+
+    Parameters
+    ----------
+    x : (m, C), or images (N, C, H, W)
+    gamma, beta : (C), of the dtype of x; None means 1 and 0
+
+    Raises
+    ------
+    SettingError
+        (a ValueError) for anything but float tensors of these shapes, for an eps of 0 or less, for fewer
+        than two values a channel, and for NaN or inf in x, naming the channel.
+
+    Source: Algorithm 1; §3.2 for images. Autograd can differentiate it.
+    """
+    _check(x, eps, gamma=gamma, beta=beta)
+    _check_count(x)
+    gamma_, beta_ = 1 if gamma is None else gamma, 0 if beta is None else beta
+    x_, batch = _channels_last(x)
+    mu = x_.mean(batch)                            # mini-batch mean
+    var = (x_ - mu).square().mean(batch)           # mini-batch variance, divided by m
+    _check_finite(x, var)
+    x_hat = (x_ - mu) / (var + eps).sqrt()         # normalize
+    y = gamma_ * x_hat + beta_                     # scale and shift
+    return y.movedim(-1, 1), Cache(x, mu, var, x_hat.movedim(-1, 1), gamma, eps)
+
+
+def backward(dy: Tensor, cache: Cache) -> tuple[Tensor, Tensor, Tensor]:
+    """From dy = ∂ℓ/∂y, in the shape of x: (dx, dgamma, dbeta), in the shapes of x, (C) and (C).
+
+    Where gamma and beta were None, dgamma and dbeta are the gradients of 1 and 0. Raises `SettingError`
+    for a dy of another shape or dtype than x.
+
+    Source: the six equations after Algorithm 1 in §3, which have no numbers.
+    """
+    x, mu, var, x_hat, gamma, eps = cache
+    if dy.shape != x.shape or dy.dtype != x.dtype:
+        raise SettingError(f"dy is {_describe(dy)} and x is {_describe(x)}; dy has one number for each number of y, "
+                           "and y is like x. Give the gradient of the loss with respect to y.")
+    m, gamma, std = _count(x), 1 if gamma is None else gamma, (var + eps).sqrt()
+    (dy, batch), (x, _), (x_hat, _) = map(_channels_last, (dy, x, x_hat))
+    dx_hat = dy * gamma                                                             # ∂ℓ/∂x̂
+    dvar = (dx_hat * (x - mu)).sum(batch) * -1 / 2 * (var + eps) ** (-3 / 2)        # ∂ℓ/∂σ²
+    dmu = (-dx_hat / std).sum(batch) + dvar * (-2 * (x - mu)).sum(batch) / m        # ∂ℓ/∂μ; the last sum is 0
+    dx = dx_hat / std + dvar * 2 * (x - mu) / m + dmu / m                           # ∂ℓ/∂x
+    dgamma = (dy * x_hat).sum(batch)                                                # ∂ℓ/∂γ
+    dbeta = dy.sum(batch)                                                           # ∂ℓ/∂β
+    return dx.movedim(-1, 1), dgamma, dbeta
+
+
+@torch.no_grad()
+def update(running_mean: Tensor, running_var: Tensor, cache: Cache, momentum: float | None = 0.1,
+           seen: int = 1) -> tuple[Tensor, Tensor]:
+    """New running mean and variance (C), after one more batch.
+
+    Parameters
+    ----------
+    momentum : 0 to 1, the share of the new batch, as in PyTorch (elsewhere often that of the old
+        average); None gives the plain average of all batches
+    seen : number of batches, this one included; for None only
+
+    A batch is normalized with its variance divided by m; stored is the one divided by m − 1. Raises
+    `SettingError` for a momentum outside 0 to 1, and for averages of another channel count or dtype.
+
+    Source: `torch.nn.BatchNorm2d`; §3.1 mentions moving averages, to follow a model while it trains.
+    """
+    _check_vectors(cache.x, running_mean=running_mean, running_var=running_var)
+    _check_momentum(momentum)
+    if momentum is None:
+        momentum = 1 / check_size("seen", seen)
+    m = _count(cache.x)
+    unbiased = m / (m - 1) * cache.var
+    running_mean = (1 - momentum) * running_mean + momentum * cache.mu
+    running_var = (1 - momentum) * running_var + momentum * unbiased
+    return running_mean, running_var
+
+
+# --- inference -------------------------------------------------------------------------------
+
+
+def population(means, variances, m: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance (C) of the population, estimated from batches of ``m`` values a channel.
+
+    ``means`` and ``variances`` are lists of (C), one for each batch, or tensors (batches, C); variances
+    are divided by m, as in `Cache`. For images m is N·H·W. Raises `SettingError` for an m below 2, for no
+    batch, and for shapes that do not fit.
+
+    Source: Algorithm 2, line 10: E[x] = E[μ], Var[x] = m/(m−1) · E[σ²].
+    """
+    if check_size("m", m) == 1:
+        raise SettingError("m is 1, and m/(m-1) divides by 0: one value a channel has no variance. Use batches with "
+                           "2 values or more.")
+    means, variances = list(means), list(variances)
+    if not means or len(means) != len(variances) or len({value.shape for value in means + variances}) != 1:
+        raise SettingError(f"There are {len(means)} means and {len(variances)} variances; there must be one of each "
+                           "for every batch, all of one shape (C), and at least one batch.")
+    mean = torch.stack(means).mean(0)                          # E[x]
+    var = m / (m - 1) * torch.stack(variances).mean(0)         # Var[x]
+    return mean, var
+
+
+def inference(x: Tensor, mean: Tensor, var: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None,
+              eps: float = 1e-5) -> Tensor:
+    """Batch norm at inference: y in the shape of x, every example by itself, also a batch of one.
+
+    mean and var (C) are the population's, or running averages; the rest is as in `forward`. Raises
+    `SettingError` as `forward` does, except for a single value a channel.
+
+    Source: Algorithm 2, line 11.
+    """
+    _check(x, eps, mean=mean, var=var, gamma=gamma, beta=beta)
+    x_, batch = _channels_last(x)
+    _check_finite(x, (x_.detach() * 0).sum(batch))
+    scale, shift = _line_11(mean, var, gamma, beta, eps)
+    y = scale * x_ + shift
+    return y.movedim(-1, 1)
+
+
+def _line_11(mean, var, gamma, beta, eps) -> tuple[Tensor, Tensor]:
+    """The γ/√(Var[x] + ε) and β − γE[x]/√(Var[x] + ε) of Algorithm 2, line 11."""
+    scale = (1 if gamma is None else gamma) / (var + eps).sqrt()
+    shift = (0 if beta is None else beta) - scale * mean
+    return scale, shift
+
+
+# --- networks --------------------------------------------------------------------------------
+
+
+class BatchNorm(nn.Module):
+    """`torch.nn.BatchNorm1d` and `BatchNorm2d` by the functions above, for (N, C) and (N, C, H, W).
+
+    Parameters gamma and beta (None unless ``affine``); buffers running_mean, running_var and
+    num_batches_tracked. Gradients come from autograd, and equal those of `backward`. Raises
+    `SettingError` as the functions do; running averages are then as before.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True):
+        super().__init__()
+        channels = check_size("channels", channels)
+        _check_eps(eps)
+        _check_momentum(momentum)
+        self.eps, self.momentum = eps, momentum
+        self.gamma = nn.Parameter(torch.ones(channels)) if affine else None
+        self.beta = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return inference(x, self.running_mean, self.running_var, self.gamma, self.beta, self.eps)
+        y, cache = forward(x, self.gamma, self.beta, self.eps)
+        seen = self.num_batches_tracked.item() + 1
+        mean, var = update(self.running_mean, self.running_var, cache, self.momentum, seen)
+        _store(self, mean, var, seen)
+        return y
+
+
+NORMS = (_BatchNorm, BatchNorm)
+LAYERS = (nn.Conv2d, nn.Linear)  # that a batch norm can be folded into
+
+
+def _store(norm, mean, var, seen) -> None:
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(var)
+    norm.num_batches_tracked.fill_(seen)
+
+
+@torch.no_grad()
+def estimate_population(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replace the running statistics of every batch norm in a trained network by Algorithm 2's.
+
+    Each batch goes once through a copy whose batch norms are in training mode, and all else, such as
+    dropout, in eval mode. So a layer sees what the layers before it make of the batch with the batch's own
+    statistics, as it did in training; these are averaged by `population`. A batch norm that is not called
+    keeps what it has, and so do all on an error.
+
+    Parameters
+    ----------
+    batches : of one size, such as ``images.split(64)`` without a smaller last one
+
+    Raises
+    ------
+    SettingError
+        (a ValueError) for no batch, for batches of several sizes, for a network without running
+        statistics, and as `forward` does.
+
+    Source: Algorithm 2, lines 7 to 12.
+    """
+    if isinstance(batches, Tensor):
+        raise SettingError(f"The batches are one tensor of shape {tuple(batches.shape)}; several are needed. Split it "
+                           "with images.split(64).")
+    twin, seen = deepcopy(network).eval(), 0
+    norms = {name: norm for name, norm in twin.named_modules()
+             if isinstance(norm, NORMS) and norm.running_mean is not None}
+    if not norms:
+        raise SettingError("The network has no batch norm with running statistics, so there is nothing to replace. "
+                           "Build it with batch norm, and with track_running_stats=True.")
+    calls = {name: [] for name in norms}  # (mu, var, m)
+    for name, norm in norms.items():
+        def note(_norm, inputs, calls=calls[name]):
+            x, = inputs
+            _, cache = forward(x if x.dim() == 2 else x.flatten(2)[..., None])  # BatchNorm1d and 3d as well
+            calls.append((cache.mu, cache.var, _count(x)))
+
+        norm.train().register_forward_pre_hook(note)
+    for seen, batch in enumerate(batches, start=1):
+        twin(batch)
+    if seen == 0:
+        raise SettingError("There is no batch to take statistics from. Give several, such as images.split(64).")
+    found = {}
+    for name in filter(calls.get, calls):
+        means, variances, (m, *others) = zip(*calls[name])
+        for other in others:
+            if other != m:
+                raise SettingError(f"The batches differ in size: {name or 'the batch norm'} saw {m} values a channel, "
+                                   f"then {other}, and Algorithm 2 averages over batches of one size. Leave a smaller "
+                                   "last batch out.")
+        found[name] = population(means, variances, m)
+    for name, (mean, var) in found.items():
+        _store(network.get_submodule(name), mean, var, seen)
+
+
+def fold(layer: nn.Module, norm: nn.Module) -> nn.Module:
+    """A new layer that computes norm(layer(x)) alone, with a bias; the two given stay as they are.
+
+    ``layer`` is an nn.Conv2d or nn.Linear, ``norm`` the batch norm behind it, in eval mode. Raises
+    `SettingError` for other layers, for a norm in training mode or without running statistics, and for
+    channel counts that differ.
+
+    Source: Algorithm 2, line 11, with x = Wu + b: y = (scale · W) u + (scale · b + shift).
+    """
+    if type(layer) not in LAYERS or not isinstance(norm, NORMS):
+        raise SettingError(f"fold got a {type(layer).__name__} and a {type(norm).__name__}; it needs an nn.Conv2d or "
+                           "nn.Linear, then the batch norm behind it.")
+    if norm.training:
+        raise SettingError("The batch norm is in training mode, where its mean and variance are those of each batch: "
+                           "nothing is fixed, and nothing can be folded. Call eval() first.")
+    if norm.running_mean is None:
+        raise SettingError("The batch norm has no running statistics and uses those of each batch, also in eval mode: "
+                           "nothing can be folded. Build and train it with track_running_stats=True.")
+    if len(norm.running_mean) != len(layer.weight):
+        raise SettingError(f"The layer gives {len(layer.weight)} channels and the batch norm is built for "
+                           f"{len(norm.running_mean)}. Fold the batch norm that stands behind the layer.")
+    gamma, beta = (norm.gamma, norm.beta) if isinstance(norm, BatchNorm) else (norm.weight, norm.bias)
+    W, b, folded = layer.weight, 0 if layer.bias is None else layer.bias, deepcopy(layer)
+    with torch.no_grad():
+        scale, shift = _line_11(norm.running_mean, norm.running_var, gamma, beta, norm.eps)
+        folded.weight = nn.Parameter(scale.view(-1, *[1] * (W.dim() - 1)) * W, W.requires_grad)
+        folded.bias = nn.Parameter(scale * b + shift, W.requires_grad)
+    return folded
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def fold_network(network: nn.Module, images: Tensor) -> nn.Module:
+    """A copy of ``network``, in eval mode, with every batch norm behind a layer folded into that layer.
+
+    ``images``, one small batch, are sent through: a batch norm whose input is the very output of an
+    nn.Conv2d or nn.Linear is folded, with nn.Identity in its place. Other batch norms stay. Then the
+    images go through the copy as well, and both outputs must agree.
+
+    Raises
+    ------
+    SettingError
+        (a ValueError) for a network of which a part is in training mode, for a batch norm without running
+        statistics, and for outputs that differ, naming the pairs, as where something else uses the output
+        of the layer too.
+    """
+    training = [name for name, module in network.named_modules() if module.training]
+    if training:
+        raise SettingError(f"{training[0] or 'The network'} is in training mode, where batch norm uses the statistics "
+                           "of each batch: nothing is fixed, and nothing can be folded. Call network.eval() first.")
+    pairs, output = _pairs(network, images)
+    if not isinstance(output, Tensor) or output.numel() == 0 or not output.isfinite().all():
+        raise SettingError("What the network gives for these images is no tensor of finite numbers, so the folded "
+                           "network cannot be compared with it. Give images for which it is.")
+    folded = _folded(network, pairs)
+    if not _agrees(folded, images, output):
+        wrong = [pair for pair in pairs if not _agrees(_folded(network, [pair]), images, output)]
+        raise SettingError(
+            f"The output changes with {', '.join(f'{norm} folded into {layer}' for layer, norm in wrong or pairs)}. "
+            "Only the batch norm may use the layer's output, both must be called once and as modules, and no hook "
+            "may change a value. Fold the other pairs with fold(layer, norm).")
+    return folded
+
+
+def _pairs(network, images) -> tuple[list[tuple[str, str]], Tensor]:
+    """The names of each layer with a batch norm right behind it and of that norm; the network's output."""
+    names = {module: name for name, module in network.named_modules()}
+    made, pairs = {}, []
+
+    def note_output(layer, _inputs, output):
+        if output.dim() == layer.weight.dim():  # its channels are axis 1
+            made[id(output)] = layer, output, output._version  # kept alive, or another could get its id
+
+    def note_input(norm, inputs):
+        layer, output, version = made.get(id(inputs[0]), (None, None, None))
+        if layer and output._version == version:  # nothing, such as a ReLU, has changed it in place
+            pairs.append((names[layer], names[norm]))
+
+    with ExitStack() as hooks:
+        for module in names:
+            if type(module) in LAYERS:
+                hooks.callback(module.register_forward_hook(note_output).remove)
+            elif isinstance(module, NORMS):
+                hooks.callback(module.register_forward_pre_hook(note_input).remove)
+        output = network(images.clone())
+    return list(dict.fromkeys(pairs)), output
+
+
+def _folded(network, pairs) -> nn.Module:
+    folded, new = deepcopy(network), {}
+    for layer, norm in pairs:
+        layer, norm = folded.get_submodule(layer), folded.get_submodule(norm)
+        new |= {layer: fold(layer, norm), norm: nn.Identity().eval()}
+    for name, module in list(folded.named_modules(remove_duplicate=False)):  # a module may have two names
+        if module in new:
+            folded.set_submodule(name, new[module])
+    return folded
+
+
+def _agrees(folded, images, output) -> bool:
+    """Whether ``folded`` gives ``output``, to half the digits of its dtype, beside the largest number."""
+    try:
+        difference = (folded(images.clone()) - output).abs().max()
+    except AttributeError:  # something asks nn.Identity for a batch norm's weights
+        return False
+    return bool(difference <= torch.finfo(output.dtype).eps ** 0.5 * output.abs().max())
+
+
+# --- checks ----------------------------------------------------------------------------------
+
+
+def _check(x, eps, **vectors) -> None:
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() not in (2, 4):
+        raise SettingError(f"x is {_describe(x)}; it must be a float tensor (m, C) or (N, C, H, W). Convert it with "
+                           "torch.as_tensor(x).float(); x[None] adds a missing batch axis.")
+    _check_eps(eps)
+    _check_vectors(x, **vectors)
+
+
+def _check_vectors(x, **vectors) -> None:
+    for name, vector in vectors.items():
+        if vector is None and name in ("gamma", "beta"):
+            continue
+        if not isinstance(vector, Tensor) or vector.shape != x.shape[1:2] or vector.dtype != x.dtype:
+            raise SettingError(f"x is {_describe(x)}, with {x.shape[1]} channels, and {name} is {_describe(vector)}. "
+                               f"Give {name} one number for each channel, ({x.shape[1]},), and the dtype of x.")
+
+
+def _check_eps(eps) -> None:
+    if not isinstance(eps, Real) or not 0 < eps < math.inf:
+        raise SettingError(f"eps is {eps!r}; it must be a small number above 0, so that a channel of variance 0 can be "
+                           "divided by its root. Use 1e-5.")
+
+
+def _check_momentum(momentum) -> None:
+    if momentum is not None and (not isinstance(momentum, Real) or not 0 <= momentum <= 1):
+        raise SettingError(f"momentum is {momentum!r}; it is the share of the new batch in the running average, 0 to "
+                           "1, or None for the plain average of all batches. Use 0.1.")
+
+
+def _check_count(x) -> None:
+    if _count(x) < 2:
+        raise SettingError(f"x has shape {tuple(x.shape)}, {('no', 'a single')[_count(x)]} value for each channel, and "
+                           "batch norm compares a value with the others. Give 2 examples or more, or use running "
+                           "statistics (eval mode).")
+
+
+def _check_finite(x, found) -> None:
+    """Raise if ``found`` (C), cheaper to look through than x, shows that x holds NaN or inf in a channel."""
+    bad = found.isfinite().logical_not().nonzero()
+    if len(bad):
+        channel = int(bad[0])
+        values = x[:, channel]
+        what = ("NaN" if values.isnan().any() else "inf" if values.isinf().any() else
+                f"numbers whose squares are too large for {x.dtype}")
+        raise SettingError(f"Channel {channel} of x (counted from 0) holds {what}: it cannot be normalized. Look where "
+                           "that comes from, such as a division by 0 or a learning rate that is too high.")
+
+
+def _count(x) -> int:
+    """m, the number of values in a channel."""
+    return x.shape[0] * math.prod(x.shape[2:])
+
+
+def _channels_last(x) -> tuple[Tensor, tuple[int, ...]]:
+    """x as (m, C) or (N, H, W, C), to which any (C) fits, and the axes of the mini-batch: all but the last."""
+    return x.movedim(1, -1), tuple(range(x.dim() - 1))
+
+
+def _describe(value) -> str:
+    return f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
