@@ -37,12 +37,26 @@ def layer_chart(values, title: str, *, layers: int, colour: str, standalone: boo
     head = (svg_text(8, 20, title, size=14, weight="bold")
             + svg_text(_RIGHT, 20, f"{sci(values[0])} → {sci(values[-1])}", size=12, anchor="end"))
     foot = svg_text((_LEFT + _RIGHT) / 2, HEIGHT - 4, "layer", size=11, anchor="middle", colour=MUTED)
-    background = f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="{PAPER}"/>' if standalone else ""
+    curve = f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
+    return svg_document(grid + ticks + curve + marks + head + foot, describe(values, title), WIDTH, HEIGHT, standalone)
+
+
+def svg_document(body: str, words: str, width: int, height: int, standalone: bool) -> str:
+    """A picture with its title in words, as wide as its column at most; a document of its own has a background."""
+    background = f'<rect width="{width}" height="{height}" rx="8" fill="{PAPER}"/>' if standalone else ""
     namespace = ' xmlns="http://www.w3.org/2000/svg"' if standalone else ""
-    return (f'<svg{namespace} role="img" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+    return (f'<svg{namespace} role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
             f'style="max-width:100%;height:auto" font-family="var(--jp-ui-font-family,sans-serif)">'
-            f"<title>{escape(describe(values, title))}</title>{background}{grid}{ticks}"
-            f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>{marks}{head}{foot}</svg>')
+            f"<title>{escape(words)}</title>{background}{body}</svg>")
+
+
+def legend(marks, x, y) -> str:
+    """A row of marks, each an SVG drawn from 0 on, with its words and the width that both take up."""
+    parts = []
+    for mark, words, width in marks:
+        parts.append(f'<g transform="translate({x})">{mark}{svg_text(22, y, words, size=12)}</g>')
+        x += width
+    return "".join(parts)
 
 
 def describe(values, title: str) -> str:
@@ -59,6 +73,16 @@ def sci(value: float) -> str:
         return f"{value:.3g}"
     power = math.floor(math.log10(abs(value)))
     return f"{value / 10**power:.1f}·{_power(power)}"
+
+
+def number(value: float, digits: int = 2) -> str:
+    """'−0.50', and no sign on what rounds to 0."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """'58 %' from 0.58."""
+    return f"{100 * share:.0f} %"
 
 
 def _power(exponent: int) -> str:

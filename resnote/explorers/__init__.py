@@ -2,6 +2,8 @@
 
 from resnote.explorers.block import BlockExplorer
 from resnote.explorers.bottleneck import BottleneckExplorer
+from resnote.explorers.inference import InferenceExplorer
+from resnote.explorers.normalization import NormalizationExplorer
 from resnote.explorers.signal import SignalExplorer
 
-__all__ = ["BlockExplorer", "BottleneckExplorer", "SignalExplorer"]
+__all__ = ["BlockExplorer", "BottleneckExplorer", "InferenceExplorer", "NormalizationExplorer", "SignalExplorer"]

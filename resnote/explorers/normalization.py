@@ -1,0 +1,199 @@
+"""Lesson 04's explorer: one batch before and after batch norm, and where it meets the activation."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, fields
+from functools import cache, lru_cache
+from html import escape
+from math import exp, tanh
+from statistics import fmean, pvariance
+from typing import Callable, NamedTuple
+
+import ipywidgets as widgets
+import torch
+import torch.nn.functional as F
+
+from resnote.charts import number, percent
+from resnote.diagrams import as_image
+from resnote.explorers.base import Explorer, choice, steps
+from resnote.histograms import HIGH, LOW, WIDTH, BatchChart, Curve, batch_chart, describe
+from resnote.training import one_thread
+
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+CONTROL_LABELS = {"mean": "incoming mean", "spread": "incoming spread", "activation": "activation",
+                  "gamma": "scale γ", "beta": "shift β", "batch_size": "batch size"}
+REFUSED = ("A batch of one is its own mean: x − μ is 0 and σ² is 0, so every output would be β = {beta}, whatever "
+           "came in. PyTorch refuses it in training. Give it two values or more.")
+
+
+class Activation(NamedTuple):
+    """g(z), its slope, the values at the picture's bottom and top, and the zone where it is close to a line."""
+
+    function: Callable[[float], float]
+    slope: Callable[[float], float]
+    low: int
+    high: int
+    zone: tuple[float, float]
+    zone_name: str = "nearly linear"
+
+
+def sigmoid(z: float) -> float:
+    return 1 / (1 + exp(-z))
+
+
+# tanh(z) = 2·sigmoid(2z) − 1, so its zone is half as wide. ReLU is bent at 0 only: its zone is where it passes z on.
+ACTIVATIONS = {
+    "sigmoid": Activation(sigmoid, lambda z: sigmoid(z) * (1 - sigmoid(z)), 0, 1, (-1.96, 1.96)),
+    "tanh": Activation(tanh, lambda z: 1 - tanh(z) ** 2, -1, 1, (-0.98, 0.98)),
+    "ReLU": Activation(lambda z: max(z, 0.0), lambda z: float(z > 0), 0, HIGH, (0, HIGH), "slope 1"),
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """Mean −6 to 6, spread 0.1 to 6, γ −1 to 4, β −4 to 4; a batch of 1 to 256 values of one feature."""
+
+    mean: float = 4.0
+    spread: float = 1.5
+    gamma: float = 1.0
+    beta: float = 0.0
+    batch_size: int = 256
+    activation: str = "sigmoid"
+
+
+PRESETS = {
+    "Saturated": State(),
+    "Too wide": State(mean=0.0, spread=6.0),
+    "γ and β at work": State(gamma=2.5, beta=-2.0),
+    "Undone by γ = σ, β = μ": State(mean=3.0, spread=2.0, gamma=2.0, beta=3.0),
+    "Batch of two": State(batch_size=2),
+    "Batch of one": State(batch_size=1),
+}
+
+
+class Batch(NamedTuple):
+    """The batch's values, their mean and variance (÷ m), the share in the zone, and the mean slope there."""
+
+    values: list[float]
+    mean: float
+    variance: float
+    zone: float
+    slope: float
+
+
+@lru_cache(maxsize=8)  # the picture, its words and its still ask for the same one
+def batches(state: State) -> tuple[Batch, Batch | None]:
+    """The batch before and after batch norm (ε = 1e-5, float64); None where batch norm refuses it."""
+    before = [state.mean + state.spread * z for z in _sample()[:state.batch_size]]
+    after = None if state.batch_size == 1 else _measure(batch_norm(before, state.gamma, state.beta), state)
+    return _measure(before, state), after
+
+
+@one_thread()
+def batch_norm(values: list[float], gamma: float, beta: float) -> list[float]:
+    """One feature's batch, normalised in training mode, times γ, plus β (Algorithm 1)."""
+    x = torch.tensor(values, dtype=torch.float64)[:, None]
+    gamma, beta = x.new_tensor([gamma]), x.new_tensor([beta])
+    return F.batch_norm(x, None, None, gamma, beta, training=True, eps=1e-5).flatten().tolist()
+
+
+def _measure(values, state) -> Batch:
+    activation = ACTIVATIONS[state.activation]
+    low, high = activation.zone
+    reaches = high if high < HIGH else float("inf")
+    return Batch(values, fmean(values), pvariance(values), fmean(low < z < reaches for z in values),
+                 fmean(map(activation.slope, values)))
+
+
+@cache
+def _sample() -> list[float]:
+    """256 numbers from a normal distribution, shifted and scaled to mean 0 and spread 1 exactly."""
+    generator = random.Random(0)
+    drawn = [generator.gauss(0, 1) for _ in range(max(BATCH_SIZES))]
+    mean, spread = fmean(drawn), pvariance(drawn) ** 0.5
+    return [(z - mean) / spread for z in drawn]
+
+
+@cache
+def curve(name: str) -> Curve:
+    """The activation as the picture needs it."""
+    g = ACTIVATIONS[name]
+    places = [LOW + (HIGH - LOW) * n / 100 for n in range(101)]
+    return Curve(name, [(z, (g.function(z) - g.low) / (g.high - g.low)) for z in places],
+                 (number(g.low, 0), number(g.high, 0)), g.zone, g.zone_name)
+
+
+class NormalizationExplorer(Explorer):
+    """Incoming mean and spread, γ, β, batch size, activation: the batch before and after batch norm.
+
+    Parameters
+    ----------
+    preset : name of one of `PRESETS`; the saturated sigmoid by default
+    """
+
+    State, presets, parts = State, PRESETS, ("before", "after")
+
+    def make_controls(self):
+        return {"mean": _numbers("mean", -24, 24, 4), "spread": _numbers("spread", 1, 60, 10),
+                "gamma": _numbers("gamma", -10, 40, 10), "beta": _numbers("beta", -16, 16, 4),
+                "batch_size": steps(CONTROL_LABELS["batch_size"], BATCH_SIZES),
+                "activation": choice(CONTROL_LABELS["activation"], list(ACTIVATIONS))}
+
+    def arrange(self, controls, views):
+        column = {"flex": "1 1 330px", "max_width": f"{WIDTH}px"}
+        columns = [("mean", "spread", "batch_size"), "before"], [("gamma", "beta", "activation"), "after"]
+        return widgets.HBox([widgets.VBox([*(controls[name] for name in names), views[part]], layout=column)
+                             for names, part in columns], layout={"flex_flow": "row wrap", "width": "100%"})
+
+    def picture(self, state):
+        return dict(zip(self.parts, map(batch_chart, charts(state))))
+
+    def still(self, state):
+        images = "".join(as_image(batch_chart(chart, standalone=True), describe(chart)) for chart in charts(state))
+        return f"<div>{images}</div><p>{escape(self.says(None, state))}</p>"
+
+    def says(self, before, state):
+        came, went = batches(state)
+        moved = [f"{CONTROL_LABELS[f.name].capitalize()}: from {_word(getattr(before, f.name))} to "
+                 f"{_word(getattr(state, f.name))}. "
+                 for f in fields(State) if before and getattr(before, f.name) != getattr(state, f.name)]
+        what = moved[0] if len(moved) == 1 else ""
+        if went is None:
+            return what + "A batch of one is refused: it would be its own mean, and every output would be β."
+        zone = ACTIVATIONS[state.activation].zone_name
+        return (what + ("Batch norm gives what it gave before. " if what and _same(before, state) else "")
+                + f"Where {state.activation} {'has' if zone == 'slope 1' else 'is'} {zone}: "
+                f"{percent(came.zone)} of the values before, {percent(went.zone)} after; its mean slope is "
+                f"{came.slope:.3f} before and {went.slope:.3f} after.")
+
+
+def charts(state: State) -> tuple[BatchChart, BatchChart]:
+    """What the two pictures show."""
+    came, went = batches(state)
+    drawn, title = curve(state.activation), "After batch norm"
+    before = BatchChart("What comes in", _facts(came, drawn, "x₁"), came.values, "x₁", drawn)
+    if went is None:
+        return before, BatchChart(title, ("", ""), [], "y₁", drawn, REFUSED.format(beta=number(state.beta)))
+    return before, BatchChart(title, _facts(went, drawn, "y₁"), went.values, "y₁", drawn)
+
+
+def _facts(batch, drawn, first) -> tuple[str, str]:
+    return (f"mean {number(batch.mean)}, variance {number(batch.variance)}, {first} = {number(batch.values[0])}",
+            f"{drawn.zone_name}: {percent(batch.zone)} of the values; mean slope of {drawn.name} {batch.slope:.3f}")
+
+
+def _same(before, state) -> bool:
+    """Whether the activation meets the same values as before the move; ε alone may move them a little."""
+    was, now = batches(before)[1], batches(state)[1]
+    return (was is not None and before.activation == state.activation
+            and all(abs(a - b) < 0.01 for a, b in zip(was.values, now.values)))
+
+
+def _numbers(name, low, high, parts):
+    """A slider over low/parts, (low + 1)/parts … high/parts."""
+    return steps(CONTROL_LABELS[name], [(number(n / parts), n / parts) for n in range(low, high + 1)])
+
+
+def _word(value) -> str:
+    return number(value) if isinstance(value, float) else str(value)
