@@ -1,17 +1,20 @@
 """Every exercise takes its solution, and says of each plausible wrong answer what is wrong with it."""
 
+import inspect
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from resnote.exercises import Prediction, lesson_01, lesson_02, lesson_03
+from resnote.exercises import Prediction, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
 from resnote.exercises.base import Exercise, Wrong
 
+LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
 EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
-             for module in (lesson_01, lesson_02, lesson_03) for name, value in vars(module).items() if isinstance(value, Exercise)}
+             for module in LESSONS for name, value in vars(module).items() if isinstance(value, Exercise)}
 
 
 def weights(k, i, o, groups, bias):
@@ -20,6 +23,105 @@ def weights(k, i, o, groups, bias):
 
 def widest(cost, budget):
     return next(w for w in range(10_000) if cost(w + 1) > budget)
+
+
+def per_channel(values):
+    return values.view(1, -1, 1, 1)
+
+
+def x_hat(x, eps, dims=(0, 2, 3), correction=0):
+    return (x - x.mean(dims, keepdim=True)) / (x.var(dims, correction=correction, keepdim=True) + eps).sqrt()
+
+
+def affine(values, g, b):
+    return per_channel(g) * values + per_channel(b)
+
+
+def outside(x, eps, correction):
+    """x̂ with ε outside the root."""
+    c = x - x.mean((0, 2, 3), keepdim=True)
+    return c / (x.std((0, 2, 3), correction=correction, keepdim=True) + eps)
+
+
+def backward_but(name, wrong):
+    """The six pieces, right but for one: ``wrong`` of a namespace with all that the equations hold."""
+    def answer(dy, x, gamma, eps):
+        right = dict(zip(PIECES, lesson_04.bn_backward(dy, x, gamma, eps)))
+        var = x.var(0, correction=0)
+        given = SimpleNamespace(**right, dy=dy, x=x, gamma=gamma, m=len(x), mu=x.mean(0), var=var, v=var + eps,
+                                s=(var + eps).sqrt(), c=x - x.mean(0), unbiased=x.var(0) + eps)
+        return tuple((right | {name: wrong(given)}).values())
+    return answer
+
+
+PIECES = "dx_hat", "dvar", "dmu", "dx", "dgamma", "dbeta"
+
+
+def detective(*experiments):
+    """Calls a norm by the first bug whose experiment finds it, and otherwise right."""
+    def answer(norm):
+        for bug, found in experiments:
+            if found(norm):
+                return bug
+        return "right"
+    return answer
+
+
+def batch(norm, m=4):
+    return torch.randn(m, len(norm.gamma), requires_grad=True)
+
+
+def keeps_graph(norm):
+    norm(batch(norm))
+    return norm.running_mean.requires_grad
+
+
+def no_gradient(norm):
+    x = batch(norm)
+    return torch.autograd.grad(norm(x).sum(), x)[0].abs().max() > 1e-3
+
+
+def biased(norm, m=4, tolerance=1e-5):
+    x = batch(norm, m)
+    before = norm.running_var.clone()
+    norm(x)
+    return torch.allclose(norm.running_var, before + norm.momentum * (x.var(0, correction=0) - before), rtol=tolerance)
+
+
+def ignores_eval(norm):
+    x = batch(norm)
+    return torch.allclose(norm(x), norm.eval()(x))
+
+
+def folded(weight, bias, gamma, beta, mean, var, eps, *, root=None, view=(-1, 1, 1, 1)):
+    """Weight and bias with a scale of another kind or along another axis, where that is possible."""
+    scale = gamma / (var + eps).sqrt() if root is None else gamma / root
+    shape = [n if v == -1 else 1 for n, v in zip(weight.shape, view)]
+    return (weight * scale.view(shape) if math.prod(shape) == len(scale) else weight,
+            lesson_05.fold(weight, bias, gamma, beta, mean, var, eps)[1])
+
+
+def folded_bias(wrong):
+    def answer(weight, bias, gamma, beta, mean, var, eps):
+        b = torch.zeros_like(mean) if bias is None else bias
+        given = SimpleNamespace(b=b, g=gamma, beta=beta, mean=mean, var=var, eps=eps, scale=gamma / (var + eps).sqrt())
+        return lesson_05.fold(weight, bias, gamma, beta, mean, var, eps)[0], wrong(given)
+    return answer
+
+
+def averaged(variance, keep=lambda momentum: (1 - momentum, momentum), mean=lambda x: x.mean((0, 2, 3))):
+    def answer(running_mean, running_var, x, momentum):
+        old, new = keep(momentum)
+        return old * running_mean + new * mean(x), old * running_var + new * variance(x)
+    return answer
+
+
+def of_channels(x):
+    return x.var((0, 2, 3))
+
+
+def pooled(variance):
+    return lambda batches: (torch.cat(batches).mean(0), variance(torch.stack(batches)))
 
 
 WRONG = {
@@ -125,6 +227,238 @@ WRONG = {
         (lambda c, b: lesson_03.widest_bottleneck(c, b) - 3, "fits too"),
         (lambda c, b: (-c + math.sqrt(c * c + 9 * b)) / 9, "whole number"),
     ],
+    "lesson_04.ex1": [
+        (lambda x, g, b, eps: affine(x_hat(x, eps, correction=1), g, b), "divided by m − 1"),
+        (lambda x, g, b, eps: affine(x_hat(x, eps, 0), g, b), "batch axis only"),
+        (lambda x, g, b, eps: affine(x_hat(x, eps, (0, 1, 2, 3)), g, b), "over everything"),
+        (lambda x, g, b, eps: affine(x_hat(x, eps, (2, 3)), g, b), "each image is normalised by itself. The"),
+        (lambda x, g, b, eps: affine(x_hat(x, eps, (1, 2, 3)), g, b), "its channels mixed"),
+        (lambda x, g, b, eps: affine(x_hat(x, eps, 1), g, b), "go over the channels"),
+        (lambda x, g, b, eps: affine(outside(x, eps, 0), g, b), "outside the root"),
+        (lambda x, g, b, eps: affine(outside(x, eps, 1), g, b), "divided by m − 1"),  # two slips: the first
+        (lambda x, g, b, eps: affine(x_hat(x, 0), g, b), "ε is forgotten"),
+        (lambda x, g, b, eps: affine(x_hat(x, 1e-5), g, b), "always 1e-5"),
+        (lambda x, g, b, eps: affine(x_hat(x, eps) / (x.var((0, 2, 3), correction=0, keepdim=True) + eps).sqrt(), g, b),
+         "divided by the root twice"),
+        (lambda x, g, b, eps: affine((x - x.mean((0, 2, 3), keepdim=True))
+                                     * (x.var((0, 2, 3), correction=0, keepdim=True) + eps).sqrt(), g, b),
+         "divide by it"),
+        (lambda x, g, b, eps: affine(x - x.mean((0, 2, 3), keepdim=True), g, b), "not divided"),
+        (lambda x, g, b, eps: affine(x / (x.var((0, 2, 3), correction=0, keepdim=True) + eps).sqrt(), g, b),
+         "mean is not subtracted"),
+        (lambda x, g, b, eps: affine(x_hat(x, eps), b, g), "exchanged"),
+        (lambda x, g, b, eps: x_hat(x, eps), "last line is missing"),
+        (lambda x, g, b, eps: x_hat(x, eps) * per_channel(g), "β is missing"),
+        (lambda x, g, b, eps: x_hat(x, eps) + per_channel(b), "γ is missing"),
+        (lambda x, g, b, eps: (x_hat(x, eps) + per_channel(b)) * per_channel(g), "β is multiplied by γ"),
+        (lambda x, g, b, eps: x_hat(x, eps) * g + b, "γ and β go along the columns"),
+        (lambda x, g, b, eps: x_hat(x, eps) * g + per_channel(b), "γ goes along the columns"),
+        (lambda x, g, b, eps: x_hat(x, eps) * per_channel(g) + b, "β goes along the columns"),
+        (lambda x, g, b, eps: affine(x_hat(x, eps), g, b) + 1, "line by line"),
+        (lambda x, g, b, eps: affine(x_hat(x, eps), g, b).float(), "Keep the type"),
+        (lambda x, g, b, eps: affine(x_hat(x, eps), g, b)[:1], "stays at its place"),
+        (lambda x, g, b, eps: F.batch_norm(x, None, None, g, b, True, 0.1, eps), "come from PyTorch's"),
+    ],
+    "lesson_04.ex2": [
+        (lambda dy, x, g, eps: (dy * g,), "right so far: dx_hat. You returned 1 of six pieces; the next is dvar"),
+        (lambda dy, x, g, eps: (), "right so far: nothing yet"),
+        (lambda dy, x, g, eps: dy * g, "the six pieces in this order"),
+        (lambda dy, x, g, eps: {"dx_hat": dy * g}, "the six pieces in this order"),
+        (lambda dy, x, g, eps: (dy * g, ...), "right so far: dx_hat. dvar, ∂ℓ/∂σ², is still ..."),
+        (lambda dy, x, g, eps: lesson_04.bn_backward(dy, x, g, eps) + (dy,), "you returned 7"),
+        (lambda dy, x, g, eps: lesson_04.bn_backward(dy, x, g, eps)[3:], "dx_hat, ∂ℓ/∂x̂, is what dx must be"),
+        (backward_but("dx_hat", lambda n: n.dy), "γ is missing"),
+        (backward_but("dx_hat", lambda n: n.dy / n.gamma), "multiply"),
+        (backward_but("dx_hat", lambda n: n.dx_hat / n.s), "the root comes later"),
+        (backward_but("dx_hat", lambda n: n.dx_hat.float()), "Keep the type"),
+        (backward_but("dx_hat", lambda n: n.dx_hat.sum(0)), "dx_hat, ∂ℓ/∂x̂ has shape (4,)"),
+        (backward_but("dvar", lambda n: -2 * n.dvar), "∂ℓ/∂σ², is wrong: the factor −1/2 is missing"),
+        (backward_but("dvar", lambda n: 4 * n.dvar), "not −2"),
+        (backward_but("dvar", lambda n: 3 * n.dvar), "comes down from the exponent"),
+        (backward_but("dvar", lambda n: -n.dvar), "∂ℓ/∂σ², is wrong: the sign"),
+        (backward_but("dvar", lambda n: 2 * n.dvar), "∂ℓ/∂σ², is wrong: the 1/2 is missing"),
+        (backward_but("dvar", lambda n: n.dvar * n.v), "∂ℓ/∂σ², is wrong: the exponent is −3/2: the derivative"),
+        (backward_but("dvar", lambda n: n.dvar * n.v**3), "∂ℓ/∂σ², is wrong: the exponent is −3/2: the minus"),
+        (backward_but("dvar", lambda n: n.dvar * n.v**-1.5), "−3: σ² is already a square"),
+        (backward_but("dvar", lambda n: n.dvar * n.v**2), "−3/2, not 1/2"),
+        (backward_but("dvar", lambda n: n.dvar * n.v**.5), "not −1"),
+        (backward_but("dvar", lambda n: 2 * n.dvar * n.s), "gradient of the standard deviation"),
+        (backward_but("dvar", lambda n: n.dvar * n.v**1.5), "power (σ² + ε)^(−3/2) is missing"),
+        (backward_but("dvar", lambda n: n.dvar / n.s), "one root too many"),
+        (backward_but("dvar", lambda n: n.dvar * (n.v / n.var)**1.5), "ε is forgotten"),
+        (backward_but("dvar", lambda n: n.dvar * (n.v / n.unbiased)**1.5), "correction=0"),
+        (backward_but("dvar", lambda n: n.dvar / n.m), "do not take the mean"),
+        (backward_but("dvar", lambda n: (n.dy * n.c).sum(0) / -2 * n.v**-1.5), "which holds γ"),
+        (backward_but("dvar", lambda n: (n.dx_hat * n.x).sum(0) / -2 * n.v**-1.5), "x where x − μ belongs"),
+        (backward_but("dvar", lambda n: n.dx_hat.sum(0) / -2 * n.v**-1.5), "x − μ is missing"),
+        (backward_but("dvar", lambda n: n.dx_hat * n.c / -2 * n.v**-1.5), "only the sum over the batch is missing"),
+        (backward_but("dvar", lambda n: n.dx_hat * n.c * n.v**-1.5), "is missing. And the factor −1/2"),
+        (backward_but("dvar", lambda n: (n.dx_hat * n.c).sum(0) * n.v**-.5), "the factor −1/2 is missing"),  # two slips
+        (backward_but("dvar", lambda n: n.dvar.sum()), "dvar, ∂ℓ/∂σ² has shape ()"),
+        (backward_but("dvar", lambda n: n.dvar + 1), "All before it is right"),
+        (backward_but("dmu", lambda n: -n.dmu), "∂ℓ/∂μ, is wrong: the sign of the first term"),
+        (backward_but("dmu", lambda n: n.dvar * (-2 * n.c).sum(0) / n.m), "∂ℓ/∂μ, is wrong: the first term is missing"),
+        (backward_but("dmu", lambda n: -(n.dy / n.s).sum(0)), "first term starts from dy"),
+        (backward_but("dmu", lambda n: -n.dx_hat.sum(0)), "division by √(σ² + ε) is missing"),
+        (backward_but("dmu", lambda n: n.dmu * n.v), "do not multiply"),
+        (backward_but("dmu", lambda n: n.dmu / n.s), "the root is missing"),
+        (backward_but("dmu", lambda n: n.dmu * n.s / n.var.sqrt()), "ε is forgotten"),
+        (backward_but("dmu", lambda n: n.dmu / n.m), "do not take the mean"),
+        (backward_but("dmu", lambda n: -n.dx_hat / n.s), "only the sum over the batch is missing"),
+        (backward_but("dmu", lambda n: n.dmu + n.dvar * -2 * n.c / n.m), "sum in its second term is missing"),
+        (backward_but("dmu", lambda n: n.dmu - 2 * n.dvar * n.mu), "the second term has x where"),
+        (backward_but("dmu", lambda n: n.dmu + n.dvar), "yours is dvar alone"),
+        (backward_but("dmu", lambda n: n.dmu - 2 * n.dvar / n.m), "the second term has no x − μ"),
+        (backward_but("dx", lambda n: n.dx_hat / n.s), "∂ℓ/∂x, is wrong: that is the way through x̂ alone"),
+        (backward_but("dx", lambda n: n.dx - n.dmu / n.m), "∂ℓ/∂x, is wrong: the way through μ is missing"),
+        (backward_but("dx", lambda n: n.dx - n.dvar * 2 * n.c / n.m), "∂ℓ/∂x, is wrong: the way through σ² is missing"),
+        (backward_but("dx", lambda n: n.dx - n.dx_hat / n.s), "∂ℓ/∂x, is wrong: the way through x̂ is missing"),
+        (backward_but("dx", lambda n: n.dx + n.dmu * (1 - 1 / n.m)), "third term, the division by m"),
+        (backward_but("dx", lambda n: n.dx + n.dvar * 2 * n.c * (1 - 1 / n.m)), "second term, the division by m"),
+        (backward_but("dx", lambda n: n.dx - n.dvar * n.c / n.m), "the 2 is missing"),
+        (backward_but("dx", lambda n: n.dx - 2 * n.dmu / n.m), "sign of the third"),
+        (backward_but("dx", lambda n: n.dx - 4 * n.dvar * n.c / n.m), "sign of the second"),
+        (backward_but("dx", lambda n: n.dx + 2 * n.dvar * n.mu / n.m), "x where x − μ belongs"),
+        (backward_but("dx", lambda n: n.dx + n.dx_hat - n.dx_hat / n.s), "first term, the division by √(σ² + ε)"),
+        (backward_but("dx", lambda n: n.dx + n.dx_hat / n.v - n.dx_hat / n.s), "in the first term, the root"),
+        (backward_but("dx", lambda n: n.dx - 2 * n.dx_hat / n.s), "sign of the first"),
+        (backward_but("dx", lambda n: n.dx + n.dvar * n.c * (1 - 2 / n.m)), "2 / m is missing"),
+        (backward_but("dx", lambda n: n.dx + n.dvar * 2 * n.c * (1 / (n.m - 1) - 1 / n.m)), "not by m − 1"),
+        (backward_but("dx", lambda n: n.dx + n.dvar * 2 * n.c * (1 / n.s - 1) / n.m), "x̂ where x − μ belongs"),
+        (backward_but("dx", lambda n: n.dx * 1.1), "All before it is right"),
+        (backward_but("dx", lambda n: n.dx_hat), "is what dx_hat must be"),
+        (backward_but("dgamma", lambda n: n.dgamma * n.gamma), "∂ℓ/∂γ, is wrong: it holds γ"),
+        (backward_but("dgamma", lambda n: n.dgamma * n.s), "x − μ where x̂ belongs"),
+        (backward_but("dgamma", lambda n: (n.dy * n.x).sum(0)), "it has x where x̂ belongs"),
+        (backward_but("dgamma", lambda n: n.dgamma / n.m), "do not take the mean"),
+        (backward_but("dgamma", lambda n: n.dgamma * n.s / n.var.sqrt()), "ε is forgotten"),
+        (backward_but("dgamma", lambda n: n.dbeta), "is what dbeta must be"),
+        (backward_but("dbeta", lambda n: n.dx_hat.sum(0)), "∂ℓ/∂β, is wrong: it holds γ"),
+        (backward_but("dbeta", lambda n: n.dy.mean(0)), "do not take the mean"),
+        (backward_but("dbeta", lambda n: n.dy), "only the sum over the batch is missing"),
+        (backward_but("dbeta", lambda n: n.dy.sum()), "must be (4,)"),
+        (backward_but("dbeta", lambda n: 3), "must be a tensor"),
+    ],
+    "lesson_04.ex3": [
+        (lambda norm: "right",
+         "suspect A) gave 'right', and that one has a bug. This experiment tells: Give it one batch x"),
+        (lambda norm: "graph", "suspect B) gave 'graph', and nothing is wrong with that one. Give it one batch x"),
+        (detective(("graph", keeps_graph)),
+         "suspect C) gave 'right', and that one has a bug. This experiment tells: Give it one small batch"),
+        (detective(("graph", keeps_graph), ("mode", biased)), "suspect C) gave 'mode', and that one has another bug"),
+        (detective(("graph", keeps_graph), ("biased", biased)),
+         "suspect D) gave 'right', and that one has a bug. This experiment tells: Give it a batch after norm.eval()"),
+        (detective(("graph", keeps_graph), ("biased", biased), ("mode", ignores_eval)),
+         "suspect E) gave 'right', and that one has a bug. This experiment tells: Send y.sum() back"),
+        (detective(("graph", keeps_graph), ("biased", lambda norm: biased(norm, 1000, 1e-2)), ("mode", ignores_eval),
+                   ("no gradient", no_gradient)),
+         "suspect B) gave 'biased', and nothing is wrong with that one. Give it one small batch"),
+        (lambda norm: {"A": "graph", "B": "right", "C": "biased", "D": "mode"}.get(type(norm).__name__, "no gradient"),
+         "suspect A) gave 'no gradient'"),
+        (lambda norm: lesson_04.find_bug(norm) if len(norm.gamma) == 3 else "right", "suspect A) gave 'right'"),
+        (lambda norm: "none", "it must give one of 'biased', 'no gradient', 'graph', 'mode', or 'right'"),
+        (lambda norm: False, "it must give one of"),
+    ],
+    "lesson_05.ex1": [
+        (averaged(of_channels, lambda momentum: (momentum, 1 - momentum)), "mean is wrong: momentum and 1 − momentum"),
+        (averaged(lambda x: x.var((0, 2, 3), correction=0)), "takes the biased variance"),
+        (averaged(lambda x: x.std((0, 2, 3))), "standard deviation. Keep the variance."),
+        (averaged(lambda x: x.std((0, 2, 3), correction=0)), "standard deviation. Keep the variance, divided"),
+        (averaged(lambda x: x.var(0), mean=lambda x: x.mean(0)), "has shape"),
+        (lambda m, v, x, a: ((1 - a) * m[:, None, None] + a * x.mean(0), v), "axes 0, 2 and 3"),
+        (averaged(of_channels, lambda momentum: (0, 1)), "that is the batch's own"),
+        (averaged(of_channels, lambda momentum: (1, 0)), "it has not moved"),
+        (averaged(of_channels, lambda momentum: (1, momentum)), "old value keeps its whole weight"),
+        (averaged(of_channels, lambda momentum: (1 - momentum, 1)), "batch has its whole weight"),
+        (averaged(of_channels, lambda momentum: (1, 1)), "old and new are added"),
+        (averaged(of_channels, lambda momentum: (1 / 2, 1 / 2)), "momentum is not used"),
+        (averaged(of_channels, lambda momentum: (1 + momentum, -momentum)), "away from the batch"),
+        (averaged(of_channels, mean=lambda x: x.sum((0, 2, 3))), "the batch's sum"),
+        (averaged(of_channels, mean=lambda x: x.mean()), "the channels are mixed: each has its own mean"),
+        (averaged(of_channels, mean=lambda x: x[0].mean((1, 2))), "first image only"),
+        (averaged(lambda x: x.var()), "the channels are mixed: each has its own variance"),
+        (averaged(lambda x: of_channels(x) * x[:, 0].numel() / (x[:, 0].numel() - 1)), "is there twice"),
+        (averaged(lambda x: x.var((0, 2, 3), correction=0) * (1 - 1 / x[:, 0].numel())), "upside down"),
+        (averaged(lambda x: x.var((0, 2, 3), correction=0) * len(x) / (len(x) - 1)), "number of images here"),
+        (averaged(lambda x: x.var((2, 3)).mean(0)), "variances of single images"),
+        (averaged(lambda x: x.var((2, 3), correction=0).mean(0)), "variances of single images"),
+        (averaged(lambda x: x.square().mean((0, 2, 3))), "the mean of x²"),
+        (averaged(lambda x: of_channels(x) + 1), "the running mean is right, the running variance is wrong"),
+        (lambda m, v, x, a: (m + a * (x.mean((0, 2, 3)) - m), a * v + (1 - a) * of_channels(x)),
+         "variance is wrong: momentum and 1 − momentum"),
+        (lambda m, v, x, a: lesson_05.update(m, v, x, a)[::-1], "mean and variance are exchanged"),
+        (lambda m, v, x, a: lesson_05.update(m, v, x, a)[0], "two tensors"),
+        (lambda m, v, x, a: (1.0, 2.0), "must be a tensor"),
+        (lambda m, v, x, a: [t.float() for t in lesson_05.update(m, v, x, a)], "Keep the type"),
+    ],
+    "lesson_05.ex2": [
+        (lambda w, b, g, beta, mean, var, eps: lesson_05.fold(w, b, beta, g, mean, var, eps), "γ and β are exchanged"),
+        (lambda *given: folded(*given, view=(1, -1, 1, 1)), "input channels, axis 1"),
+        (lambda *given: folded(*given, view=(1, 1, 1, -1)), "kernel's columns"),
+        (lambda *given: folded(*given, view=(1, 1, -1, 1)), "kernel's rows"),
+        (lambda *given: folded(*given, root=given[5].sqrt()), "ε is forgotten"),
+        (lambda *given: folded(*given, root=(given[5] + 1e-5).sqrt()), "always 1e-5"),
+        (lambda *given: folded(*given, root=given[5].sqrt() + given[6]), "outside the root"),
+        (lambda *given: folded(*given, root=given[5] + given[6]), "the root is missing"),
+        (lambda *given: folded(*given, root=given[5]), "root and ε are missing"),
+        (lambda *given: folded(*given, root=1), "division by √(var + ε) is missing"),
+        (lambda *given: folded(*given, root=1 / (given[5] + given[6]).sqrt()), "divide"),
+        (lambda *given: folded(*given, root=given[2] * (given[5] + given[6]).sqrt()), "γ is missing"),
+        (lambda *given: folded(*given, root=given[2].square() * (given[5] + given[6]).sqrt()),
+         "divided by γ; multiply"),
+        (lambda w, b, *rest: (w, b), "it is as it came. Multiply"),
+        (lambda w, *rest: (2.2 * lesson_05.fold(w, *rest)[0], rest[0]), "Each output channel's filter"),
+        (lambda w, *rest: (lesson_05.fold(w, *rest)[0][:1], rest[0]), "keeps its shape"),
+        (lambda *given: lesson_05.fold(*given)[::-1], "weight and bias are exchanged"),
+        (lambda *given: lesson_05.fold(*given)[0], "two tensors"),
+        (lambda *given: (lesson_05.fold(*given)[0], given[1]), "the folded bias is wrong: it is as it came"),
+        (lambda w, b, *rest: lesson_05.fold(w, None, *rest), "own bias is forgotten"),
+        (folded_bias(lambda n: n.b - n.scale * n.mean + n.beta), "own bias is not scaled"),
+        (folded_bias(lambda n: n.scale * n.b + n.beta), "the mean is forgotten"),
+        (folded_bias(lambda n: n.scale * n.b - n.mean + n.beta), "the mean is not scaled"),
+        (folded_bias(lambda n: n.scale * (n.b + n.mean) + n.beta), "sign of the mean"),
+        (folded_bias(lambda n: n.scale * n.b - n.g * n.mean + n.beta), "not divided by √(var + ε)"),
+        (folded_bias(lambda n: n.scale * n.b - n.g * n.mean / (n.var + n.eps) + n.beta), "the root is missing"),
+        (folded_bias(lambda n: n.scale * n.b - n.g * n.mean / n.var.sqrt() + n.beta), "ε is forgotten where the mean"),
+        (folded_bias(lambda n: n.scale * (n.b - n.mean)), "β is forgotten"),
+        (folded_bias(lambda n: n.scale * (n.b - n.mean + n.beta)), "β is scaled"),
+        (folded_bias(lambda n: n.scale * (n.b - n.mean) + n.g * n.beta), "β is multiplied by γ"),
+        (folded_bias(lambda n: n.scale * (n.b - n.mean) - n.beta), "sign of β"),
+        (folded_bias(lambda n: n.scale * (n.b - n.mean) + n.g), "γ is added where β belongs"),
+        (folded_bias(lambda n: n.beta * n.scale / n.g * (n.b - n.mean) + n.g), "γ and β are exchanged"),
+        (folded_bias(lambda n: n.scale * (n.b - n.mean) + n.beta + 1), "Put conv(x)"),
+        (folded_bias(lambda n: n.scale), "values differ"),
+        (folded_bias(lambda n: 0), "must be a tensor"),
+        (lambda w, b, *rest: lesson_05.fold(w, b, *rest) if b is not None
+         else (lesson_05.fold(w, b, *rest)[0], rest[1]),
+         "(for bias=None): the mean is forgotten"),
+    ],
+    "lesson_05.ex3": [
+        (pooled(lambda x: x.var(1, correction=0).mean(0)), "Bessel's m / (m − 1) is missing"),
+        (pooled(lambda x: x.var(1).mean(0) * x.shape[1] / (x.shape[1] - 1)), "is there twice"),
+        (pooled(lambda x: x.flatten(0, 1).var(0)), "of all rows together"),
+        (pooled(lambda x: x.flatten(0, 1).var(0, correction=0)), "of all rows together"),
+        (pooled(lambda x: x.var(1, correction=0).mean(0) * len(x) / (len(x) - 1)), "not the number of batches"),
+        (pooled(lambda x: x.var(1, correction=0).mean(0) * (1 - 1 / x.shape[1])), "upside down"),
+        (pooled(lambda x: x.var(1, correction=0).mean(0) * x[..., 0].numel() / (x[..., 0].numel() - 1)),
+         "of one batch"),
+        (pooled(lambda x: x.var(1).sum(0)), "added up"),
+        (pooled(lambda x: x.var(1)[0]), "the first batch's"),
+        (pooled(lambda x: x.var(1)[-1]), "the last batch's"),
+        (pooled(lambda x: x.std(1).mean(0)), "averages standard deviations"),
+        (pooled(lambda x: x.std(1).mean(0).square()), "averages standard deviations"),
+        (pooled(lambda x: x.mean(1).var(0, correction=0)), "how much the batches' means vary"),
+        (pooled(lambda x: x.mean(1).var(0)), "how much the batches' means vary"),
+        (pooled(lambda x: x.var(1).mean(0) + 1), "m / (m − 1) times the mean"),
+        (pooled(lambda x: x.var(1)), "One number for each channel"),
+        (lambda batches: (sum(x.mean(0) for x in batches), batches[0].var(0)), "means are added up"),
+        (lambda batches: (batches[0].mean(0), batches[0].var(0)), "mean is wrong: that is the first batch's"),
+        (lambda batches: (batches[-1].mean(0), batches[0].var(0)), "mean is wrong: that is the last batch's"),
+        (lambda batches: (4 / 3 * torch.cat(batches).mean(0), batches[0].var(0)), "for the variance only"),
+        (lambda batches: (torch.cat(batches).mean().expand(3), batches[0].var(0)), "the channels are mixed"),
+        (lambda batches: lesson_05.population(batches)[::-1], "exchanged"),
+        (lambda batches: lesson_05.population(batches)[0], "two tensors"),
+    ],
 }
 
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
@@ -217,6 +551,124 @@ def test_hints_come_one_by_one_and_the_solution_is_code(exercise):
     namespace = {"torch": torch}
     exec(repr(exercise.solution()), namespace)
     assert exercise.check(namespace[exercise.name]).outcome == "right"
+
+
+def test_the_backward_pass_that_is_taught_is_autograds():
+    """With μ and σ² as variables of their own where the equations hold them fixed; float64, to 1e-12."""
+    generator = torch.Generator().manual_seed(11)
+    x, dy = torch.randn(2, 7, 3, generator=generator, dtype=torch.float64)
+    gamma, beta = torch.rand(2, 3, generator=generator, dtype=torch.float64) + 0.5
+    for leaf in (x, gamma, beta):
+        leaf.requires_grad_()
+    mu = x.mean(0)
+    var = (x - mu).square().mean(0)
+    x_hat = (x - mu) / (var + 0.1).sqrt()
+    y = gamma * x_hat + beta
+    right = torch.autograd.grad(y, (x_hat, var, mu, x, gamma, beta), dy)
+    torch.testing.assert_close(lesson_04.bn_backward(dy, x, gamma, 0.1), right, rtol=1e-12, atol=1e-12)
+
+
+def test_the_second_term_of_the_means_gradient_may_be_left_out_since_it_is_0():
+    answer = backward_but("dmu", lambda n: -(n.dx_hat / n.s).sum(0))
+    verdict = lesson_04.ex2.check(answer)
+    assert verdict.outcome == "right" and "no number can show" in verdict.text
+
+
+def test_pieces_summed_with_keepdim_are_right():
+    answer = backward_but("dvar", lambda n: n.dvar[None])
+    assert lesson_04.ex2.check(answer).outcome == "right"
+
+
+def test_a_backward_pass_left_as_it_was_is_not_answered_yet():
+    assert lesson_04.ex2.check(lambda dy, x, gamma, eps: (...,) * 6).outcome == "not answered yet"
+
+
+def test_the_other_solutions_are_pytorchs():
+    """Float64, to 1e-12."""
+    generator = torch.Generator().manual_seed(12)
+    x = torch.randn(3, 4, 5, 3, generator=generator, dtype=torch.float64)
+    gamma, beta, mean, var = torch.rand(4, 4, generator=generator, dtype=torch.float64) + 0.5
+    weight, bias = torch.randn(4, 4, 3, 3, generator=generator, dtype=torch.float64), beta - mean
+    torch.testing.assert_close(lesson_04.batch_norm(x, gamma, beta, 0.2),
+                               F.batch_norm(x, None, None, gamma, beta, True, eps=0.2), rtol=1e-12, atol=1e-12)
+    kept = mean.clone(), var.clone()
+    F.batch_norm(x, *kept, training=True, momentum=0.3)
+    torch.testing.assert_close(lesson_05.update(mean, var, x, 0.3), kept, rtol=1e-12, atol=1e-12)
+    for b in (bias, None):
+        torch.testing.assert_close(F.conv2d(x, *lesson_05.fold(weight, b, gamma, beta, mean, var, 0.2)),
+                                   F.batch_norm(F.conv2d(x, weight, b), mean, var, gamma, beta, eps=0.2),
+                                   rtol=1e-12, atol=1e-12)
+
+
+def suspect(cls, training=True, grad=True):
+    """Output, gradient at x, running mean and variance, and whether they hold a graph, after one batch."""
+    generator = torch.Generator().manual_seed(13)
+    x = torch.randn(6, 3, generator=generator).add(0.5).requires_grad_()
+    norm = cls(3).train(training)
+    with torch.no_grad():
+        for values in norm.state_dict().values():
+            values.copy_(torch.rand(3, generator=generator) + 0.5)
+    with torch.set_grad_enabled(grad):
+        y = norm(x)
+    gradient = torch.autograd.grad(y.square().sum(), x)[0] if grad else torch.zeros(())
+    return {"output": y.detach(), "gradient": gradient,
+            "mean": norm.running_mean.detach(), "var": norm.running_var.detach(),
+            "graph": torch.tensor(norm.running_mean.requires_grad or norm.running_var.requires_grad)}
+
+
+class PyTorchs(torch.nn.BatchNorm1d):
+    """nn.BatchNorm1d, its state in our order."""
+
+    def state_dict(self):
+        return dict(gamma=self.weight, beta=self.bias, running_mean=self.running_mean, running_var=self.running_var)
+
+
+@pytest.mark.parametrize("cls, differs", [
+    (suspects.A, {"graph"}), (suspects.B, set()), (suspects.C, {"var", "train, no_grad: var"}),
+    (suspects.E, {"gradient"}),
+    (suspects.D, {"eval: output", "eval: gradient", "eval: mean", "eval: var",
+                  "train, no_grad: output", "train, no_grad: mean", "train, no_grad: var"})],
+    ids=lambda v: getattr(v, "__name__", ""))
+def test_each_suspect_differs_from_pytorch_in_its_own_bug_and_in_nothing_else(cls, differs):
+    """Float32, to 1e-5."""
+    found = set()
+    for way, setting in {"": {}, "eval: ": {"training": False}, "train, no_grad: ": {"grad": False}}.items():
+        got, right = suspect(cls, **setting), suspect(PyTorchs, **setting)
+        found |= {way + what for what in right if not torch.allclose(got[what], right[what], rtol=1e-5, atol=1e-5)}
+    assert found == differs
+
+
+def test_suspects_are_short_and_their_source_does_not_tell():
+    sources = [inspect.getsource(cls) for cls in lesson_04._SUSPECTS]
+    assert len(sources) == 5 and all(len(source.splitlines()) <= 15 for source in sources)
+    assert not any(word in source for source in sources for word in ("bug", "wrong", "right", "#"))
+
+
+def test_grad_mode_is_restored_when_an_answer_turns_it_off():
+    def answer(norm):
+        bug = lesson_04.find_bug(norm)
+        torch.set_grad_enabled(False)
+        return bug
+    assert lesson_04.ex3.check(answer).outcome == "right" and torch.is_grad_enabled()
+
+
+def test_a_slip_is_looked_for_alone_before_in_pairs():
+    """2 · 6 with a slip at one place and with slips at two give 12 alike: the single slip is named."""
+    from resnote.exercises.compare import slip
+    numbers = [torch.tensor(float(n)) for n in range(13)]
+    assert slip(numbers[12], lambda a, b: a * b, ((numbers[2], None), (numbers[3], "a"), (numbers[4], "c")),
+                ((numbers[3], None), (numbers[4], "b"), (numbers[6], "d"))) in ("c", "d")
+    assert slip(numbers[12], lambda a, b: a * b, ((numbers[2], None), (numbers[3], "a")),
+                ((numbers[3], None), (numbers[4], "b"))) == "a"
+    assert slip(numbers[11], lambda a: a, ((numbers[2], None), (numbers[3], "a"))) is None
+
+
+@pytest.mark.parametrize("guesses", [lesson.guesses for lesson in LESSONS], ids=[lesson.__name__ for lesson in LESSONS])
+def test_a_lesson_has_three_to_five_guesses_and_every_choice_its_own_answer(guesses):
+    predictions = [value for value in vars(guesses).values() if isinstance(value, Prediction)]
+    assert 3 <= len(predictions) <= 5
+    for guess in predictions:
+        assert len(guess.choices) >= 3 and all(text.endswith((".", "?")) for text in guess.choices.values())
 
 
 def test_each_outcome_has_its_own_mark_and_words_and_not_its_colour_alone():

@@ -1,0 +1,311 @@
+"""Exercises and guesses of lesson 04, batch normalization in training."""
+
+from __future__ import annotations
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from resnote.exercises import suspects
+from resnote.exercises.backward_slips import WHY
+from resnote.exercises.base import Exercise, Wrong, _NotAnswered, short
+from resnote.exercises.compare import check_tensor, far, near, slip
+from resnote.exercises.prediction import Prediction
+
+# --- 1. Algorithm 1 for images -------------------------------------------------------------------
+
+
+def batch_norm(x, gamma, beta, eps):
+    mu = x.mean(dim=(0, 2, 3), keepdim=True)
+    var = x.var(dim=(0, 2, 3), correction=0, keepdim=True)
+    x_hat = (x - mu) / torch.sqrt(var + eps)
+    return gamma.view(1, -1, 1, 1) * x_hat + beta.view(1, -1, 1, 1)
+
+
+class _NoBatchNorm(TorchFunctionMode):
+    """Notes whether PyTorch's batch norm was called."""
+
+    called = False
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if "batch_norm" in getattr(func, "__name__", ""):
+            self.called = True
+        return func(*args, **(kwargs or {}))
+
+
+def _check_batch_norm(ask):
+    generator = torch.Generator().manual_seed(4)
+    # as many columns as channels: gamma alone would go along the columns, and silently
+    for shape, eps in (((3, 4, 5, 4), 0.2), ((2, 3, 1, 3), 0.5), ((2, 5, 2, 5), 1e-3)):
+        x = 2 * torch.randn(shape, generator=generator, dtype=torch.float64) + 1.5
+        gamma, beta = torch.rand(2, shape[1], generator=generator, dtype=torch.float64) + 0.3
+        with _NoBatchNorm() as watch:
+            got = ask(x, gamma, beta, eps)
+        right = batch_norm(x, gamma, beta, eps)
+        check_tensor("what you returned", got, right, "Every value of x stays at its place.")
+        if not near(got, right):
+            raise Wrong(_why_not_batch_norm(got, x, gamma, beta, eps) or
+                        f"{far(got, right)} Go through Algorithm 1 line by line: μ, σ², x̂, y.")
+        if watch.called:
+            raise Wrong("the values are right, and they come from PyTorch's batch norm. Write the four lines of "
+                        "Algorithm 1: that is what the exercise is about.")
+    return "one mean and one variance for each channel, over batch, height and width."
+
+
+def _why_not_batch_norm(got, x, gamma, beta, eps):
+    g, b = gamma.view(1, -1, 1, 1), beta.view(1, -1, 1, 1)
+
+    def formula(dims, correction, mean, root, affine):
+        mu, var = x.mean(dims, keepdim=True), x.var(dims, correction=correction, keepdim=True)
+        return affine((x - mean * mu) / root(var))
+
+    return slip(
+        got, formula,
+        (((0, 2, 3), None),
+         (0, "the statistics are taken over the batch axis only, for each pixel apart. They belong to a channel: take "
+             "them over batch, height and width."),
+         ((0, 1, 2, 3), "the statistics are taken over everything, the channels mixed. Each channel has its own."),
+         ((2, 3), "each image is normalised by itself. The statistics go over the batch too."),
+         ((1, 2, 3), "each image is normalised by itself, its channels mixed. Take one mean and one variance for each "
+                     "channel, over batch, height and width."),
+         (1, "the statistics go over the channels. Each channel has its own, over batch, height and width.")),
+        ((0, None),
+         (1, "the variance is divided by m − 1. Algorithm 1 divides by m: x.var(..., correction=0).")),
+        ((1, None), (0, "the mean is not subtracted.")),
+        ((lambda var: (var + eps).sqrt(), None),
+         (lambda var: var.sqrt() + eps, "ε stands outside the root. Add it to the variance, then take the root."),
+         (lambda var: var.sqrt(), "ε is forgotten: add it to the variance, under the root."),
+         (lambda var: (var + 1e-5).sqrt(), "your ε is always 1e-5. Use the eps that is given."),
+         (lambda var: var + eps, "x − μ is divided by σ² + ε: the root is missing, or you divided by the root twice."),
+         (lambda var: 1 / (var + eps).sqrt(), "x − μ is multiplied by √(σ² + ε); divide by it."),
+         (lambda var: 1, "x − μ is not divided by √(σ² + ε).")),
+        ((lambda x_hat: g * x_hat + b, None),
+         (lambda x_hat: b * x_hat + g, "γ and β are exchanged: γ multiplies, β is added."),
+         (lambda x_hat: x_hat, "that is x̂. The last line is missing: y = γ x̂ + β."),
+         (lambda x_hat: g * x_hat, "β is missing: y = γ x̂ + β."),
+         (lambda x_hat: x_hat + b, "γ is missing: y = γ x̂ + β."),
+         (lambda x_hat: g * (x_hat + b), "β is multiplied by γ. It is added afterwards: y = γ x̂ + β."),
+         (lambda x_hat: gamma * x_hat + beta, "γ and β go along the columns: PyTorch matches the last axes. Give them "
+                                              "the shape (1, C, 1, 1)."),
+         (lambda x_hat: gamma * x_hat + b, "γ goes along the columns: PyTorch matches the last axes. Give it the shape "
+                                           "(1, C, 1, 1)."),
+         (lambda x_hat: g * x_hat + beta, "β goes along the columns: PyTorch matches the last axes. Give it the shape "
+                                          "(1, C, 1, 1).")))
+
+
+# --- 2. the six backward equations -----------------------------------------------------------------
+
+
+def bn_backward(dy, x, gamma, eps):
+    m, mu, var = len(x), x.mean(0), x.var(0, correction=0)
+    s = torch.sqrt(var + eps)
+    dx_hat = dy * gamma
+    dvar = (dx_hat * (x - mu)).sum(0) * -1 / 2 * (var + eps) ** (-3 / 2)
+    dmu = (-dx_hat / s).sum(0) + dvar * (-2 * (x - mu)).sum(0) / m
+    dx = dx_hat / s + dvar * 2 * (x - mu) / m + dmu / m
+    dgamma = (dy * (x - mu) / s).sum(0)
+    dbeta = dy.sum(0)
+    return dx_hat, dvar, dmu, dx, dgamma, dbeta
+
+
+_PIECES = {"dx_hat": "∂ℓ/∂x̂", "dvar": "∂ℓ/∂σ²", "dmu": "∂ℓ/∂μ", "dx": "∂ℓ/∂x", "dgamma": "∂ℓ/∂γ", "dbeta": "∂ℓ/∂β"}
+
+
+def _check_bn_backward(ask):
+    generator = torch.Generator().manual_seed(5)
+    for m, channels, eps in ((6, 4, 0.3), (9, 3, 0.05)):
+        x = 1.7 * torch.randn(m, channels, generator=generator, dtype=torch.float64) + 0.8
+        dy = torch.randn(m, channels, generator=generator, dtype=torch.float64) + 0.4
+        gamma = torch.rand(channels, generator=generator, dtype=torch.float64) + 1.2
+        _check_pieces(ask(dy, x, gamma, eps), dy, x, gamma, eps)
+    return ("all six. The second term of ∂ℓ/∂μ is 0 but for rounding, since the sum of x − μ is 0: whether you wrote "
+            "it, no number can show.")
+
+
+def _check_pieces(got, dy, x, gamma, eps):
+    order = ", ".join(_PIECES)
+    if not isinstance(got, (tuple, list)):
+        raise Wrong(f"bn_backward gave {short(got)}; it must give the six pieces in this order: return {order}.")
+    if got and all(piece is ... for piece in got):
+        raise _NotAnswered
+    right = dict(zip(_PIECES, bn_backward(dy, x, gamma, eps)))
+    for number, (name, symbol) in enumerate(_PIECES.items()):
+        done = f"right so far: {', '.join(list(_PIECES)[:number]) or 'nothing yet'}. "
+        if len(got) <= number:
+            raise Wrong(f"{done}You returned {len(got)} of six pieces; the next is {name}, {symbol}. "
+                        f"The order: {order}.")
+        piece = got[number]
+        if piece is ...:
+            raise Wrong(f"{done}{name}, {symbol}, is still ...")
+        if isinstance(piece, torch.Tensor) and piece.shape == (1, *right[name].shape):
+            piece = piece[0]  # summed with keepdim=True
+        if isinstance(piece, torch.Tensor) and near(piece, right[name]):
+            continue
+        _raise_for(name, symbol, piece, right, (dy, x, gamma, eps))
+    if len(got) > len(_PIECES):
+        raise Wrong(f"the first six are right, and you returned {len(got)}. Return {order}.")
+
+
+def _raise_for(name, symbol, piece, right, inputs):
+    """Raise `Wrong` for the piece ``name``, all before it being right."""
+    label = f"{name}, {symbol},"
+    if isinstance(piece, torch.Tensor):
+        if piece.shape == inputs[0].shape != right[name].shape:
+            _raise_for_a_missing_sum(name, label, piece, right, inputs)
+        for other, value in right.items():
+            if near(piece, value):
+                raise Wrong(f"{label} is what {other} must be. The order: {', '.join(_PIECES)}.")
+    check_tensor(label[:-1], piece, right[name])
+    why = WHY[name](piece, right, *inputs)
+    raise Wrong(f"{label} is wrong: " + (why or f"{far(piece, right[name])} All before it is right."))
+
+
+def _raise_for_a_missing_sum(name, label, piece, right, inputs):
+    if name == "dmu" and near(piece.mean(0), right[name]):
+        why = "the sum in its second term is missing."
+    elif near(piece.sum(0), right[name]):
+        why = "only the sum over the batch is missing."
+    else:
+        why = WHY[name](piece.sum(0), right, *inputs)
+        why = "the sum over the batch is missing." + (f" And {why}" if why else "")
+    raise Wrong(f"{label} is wrong: it has shape {tuple(piece.shape)} and must have {tuple(right[name].shape)}: {why}")
+
+
+# --- 3. spot the bug ---------------------------------------------------------------------------------
+
+
+def find_bug(norm):
+    x = torch.randn(4, len(norm.gamma), requires_grad=True)
+    y = norm(x)
+    if norm.running_mean.requires_grad:
+        return "graph"
+    if torch.autograd.grad(y.sum(), x)[0].abs().max() > 1e-3:
+        return "no gradient"
+    if torch.allclose(norm.running_var, 1 + norm.momentum * (x.var(0, correction=0) - 1)):
+        return "biased"
+    if torch.allclose(norm.eval()(x), y):
+        return "mode"
+    return "right"
+
+
+_SUSPECTS = {suspects.A: "graph", suspects.B: "right", suspects.C: "biased", suspects.D: "mode",
+             suspects.E: "no gradient"}
+_EXPERIMENTS = {
+    "biased": "Give it one small batch, of 4 say. running_var becomes 0.9 + 0.1 · the batch's variance: look whether "
+              "that variance was divided by m or by m − 1, as it must be.",
+    "no gradient": "Send y.sum() back to x, in training. Each column of y sums to m · β whatever x is, so the "
+                   "gradient must be 0 but for rounding.",
+    "graph": "Give it one batch x with requires_grad=True, in training. Afterwards running_mean.requires_grad must be "
+             "False.",
+    "mode": "Give it a batch after norm.eval(), with gradients on. It must normalise with running_mean and "
+            "running_var, and change neither.",
+}
+
+
+def _check_find_bug(ask):
+    for channels in (3, 8, 5):
+        for suspect, bug in _SUSPECTS.items():
+            name = f"suspect {suspect.__name__}"
+            unnamed = type("Norm", (suspect,), {"__repr__": lambda self, name=name: name})
+            with torch.enable_grad():  # and whatever an answer leaves behind is undone
+                got = ask(unnamed(channels))
+            if not isinstance(got, str) or got not in (*_EXPERIMENTS, "right"):
+                raise Wrong(f"find_bug({name}) gave {short(got)}; it must give one of "
+                            + ", ".join(map(repr, _EXPERIMENTS)) + ", or 'right'.")
+            if got == bug:
+                continue
+            if bug == "right":
+                raise Wrong(f"find_bug({name}) gave {got!r}, and nothing is wrong with that one. {_EXPERIMENTS[got]} "
+                            "It does all that.")
+            has = "a bug" if got == "right" else "another bug"
+            raise Wrong(f"find_bug({name}) gave {got!r}, and that one has {has}. This experiment tells: "
+                        f"{_EXPERIMENTS[bug]}")
+    return "each bug shows in what a norm does, whoever wrote it."
+
+
+ex1 = Exercise("ex1", _check_batch_norm, solution=batch_norm, hints=(
+    "A channel's values are x[:, c]: over the batch, the height and the width. It has one μ and one σ².",
+    "x.mean(dim=(0, 2, 3), keepdim=True) has shape (1, C, 1, 1). For the variance, correction=0 divides by m.",
+    "x̂ = (x − μ) / √(σ² + ε): ε is under the root.",
+    "y = γ x̂ + β, with gamma.view(1, -1, 1, 1) and beta.view(1, -1, 1, 1).",
+))
+ex2 = Exercise("ex2", _check_bn_backward, solution=bn_backward, hints=(
+    "Return what you have, such as (dx_hat,), and check: it goes piece by piece. y = γ x̂ + β gives dx_hat, dgamma "
+    "and dbeta.",
+    "Ask of each piece what depends on it. γ, β, μ and σ² are shared by the whole batch: their gradients are sums "
+    "over it.",
+    "dvar: x̂ = (x − μ)(σ² + ε)^(−1/2). The derivative of that power is −1/2 (σ² + ε)^(−3/2).",
+    "dmu: x̂ depends on μ with slope −1/√(σ² + ε), and σ² with slope −2(x − μ)/m, summed over the batch.",
+    "dx: three ways lead from x: through x̂, slope 1/√(σ² + ε); through σ², slope 2(x − μ)/m; through μ, slope 1/m.",
+))
+ex3 = Exercise("ex3", _check_find_bug, solution=find_bug, hints=(
+    "Four experiments, one for each bug. len(norm.gamma) is the number of channels; norm.train() and norm.eval() set "
+    "the mode, and a fresh one is in training.",
+    "One small batch x with requires_grad=True is enough for 'graph' (does running_mean require a gradient?) and for "
+    "'biased' (a fresh running_var is 1: which variance went into it?).",
+    "For 'no gradient', torch.autograd.grad(y.sum(), x)[0] must be 0 but for rounding. "
+    "For 'mode', norm.eval()(x) must differ from what training gave.",
+    "Compare with torch.allclose, and look for 'graph' first: it can make a second backward pass fail.",
+))
+
+
+# --- guesses before the experiments ---------------------------------------------------------------
+
+
+class guesses:
+    """The lesson's predictions; they stand here so that a cell does not give the answer away."""
+
+    linear = Prediction(
+        "Inputs drawn from a normal distribution, mean 0 and spread 1. Which share falls between −1.96 and 1.96, "
+        "where the article calls the sigmoid nearly linear?",
+        {
+            "about two thirds": "That is the share between −1 and 1.",
+            "about 95 %": "So with γ = 1 and β = 0 the sigmoid would see little but its middle part.",
+            "all of it": "A normal distribution has tails: a few inputs are farther out.",
+        },
+        answer="about 95 %",
+    )
+
+    bias = Prediction(
+        "A layer Wu + b stands before a batch norm in training. You add 5 to b. What comes out of the batch norm?",
+        {
+            "all of it 5 higher": "The batch's mean is 5 higher too, and it is subtracted.",
+            "all of it higher, by 5 divided by the spread":
+                "Before anything is divided, the batch's mean is subtracted.",
+            "the same as before": "The mean grows by 5 and is subtracted. So the layer needs no b; β takes its place.",
+        },
+        answer="the same as before",
+    )
+
+    whitening = Prediction(
+        "Two features go up and down together: their correlation is 0.9. You give each mean 0 and variance 1. The "
+        "correlation now?",
+        {
+            "0": "That would be whitening, which mixes the features. Here each is shifted and scaled alone.",
+            "0.9": "A correlation does not notice shifts and scales. Normalising is not whitening.",
+            "about half of it": "Shifting and scaling each feature alone changes no correlation.",
+        },
+        answer="0.9",
+    )
+
+    scale = Prediction(
+        "You multiply the weights before a batch norm by 10. The output stays the same. The gradient of these weights?",
+        {
+            "the same too": "Move a long vector and a short one by the same small step: which one turns more?",
+            "10 times larger": "To change the output as much as before, the weights must now move 10 times as far. "
+                               "What does that say of the slope?",
+            "10 times smaller": "The output depends on W's direction alone, and a given step turns a long W less.",
+        },
+        answer="10 times smaller",
+    )
+
+    noise = Prediction(
+        "Noise with a new mean and spread at every step is added behind each batch norm, so that the inputs of the "
+        "layers drift again. How well does the network train?",
+        {
+            "as badly as without batch norm": "That would be so if steady inputs were all that batch norm gives.",
+            "much better than without batch norm": "So steady inputs are not the whole of what batch norm gives. What "
+                                                   "the noise costs, you measure.",
+            "not at all": "It trains. Compare it with the network that has no batch norm.",
+        },
+        answer="much better than without batch norm",
+    )

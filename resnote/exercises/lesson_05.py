@@ -1,0 +1,320 @@
+"""Exercises and guesses of lesson 05, batch normalization at inference."""
+
+from __future__ import annotations
+
+import torch
+
+from resnote.exercises.base import Exercise, Wrong
+from resnote.exercises.compare import check_pair, check_tensor, far, near, slip
+from resnote.exercises.prediction import Prediction
+
+# --- 1. running averages -------------------------------------------------------------------------
+
+
+def update(running_mean, running_var, x, momentum):
+    mean = x.mean(dim=(0, 2, 3))
+    var = x.var(dim=(0, 2, 3), correction=1)
+    running_mean = (1 - momentum) * running_mean + momentum * mean
+    running_var = (1 - momentum) * running_var + momentum * var
+    return running_mean, running_var
+
+
+def _check_update(ask):
+    generator = torch.Generator().manual_seed(6)
+    # as many columns as channels: statistics of each pixel apart would be added to them, and silently
+    for shape, momentum in (((3, 4, 2, 4), 0.1), ((2, 3, 1, 3), 0.3)):
+        x = 1.6 * torch.randn(shape, generator=generator, dtype=torch.float64) - 0.7
+        mean, var = torch.rand(2, shape[1], generator=generator, dtype=torch.float64) + 0.4
+        got, right = ask(mean, var, x, momentum), update(mean, var, x, momentum)
+        call = f"update(…, momentum={momentum})"
+        check_pair(call, "running_mean, running_var", got)
+        words = "One number for each channel: take the statistics of x over batch, height and width, axes 0, 2 and 3."
+        for name, value, wanted in zip(("the running mean", "the running variance"), got, right):
+            check_tensor(name, value, wanted, words)
+        if near(got[0], right[1]) and near(got[1], right[0]):
+            raise Wrong("mean and variance are exchanged: return running_mean, running_var.")
+        if not near(got[0], right[0]):
+            raise Wrong(f"{call}: the running mean is wrong: " + (
+                _why_not_average(got[0], mean, momentum, *_batch_means(x)) or far(got[0], right[0])))
+        if not near(got[1], right[1]):
+            raise Wrong(f"{call}: the running mean is right, the running variance is wrong: " + (
+                _why_not_average(got[1], var, momentum, *_batch_variances(x)) or far(got[1], right[1])))
+    return "a tenth of the new, nine tenths of the old, with momentum 0.1; and the variance kept is the unbiased one."
+
+
+def _why_not_average(got, old, momentum, *batch):
+    def formula(new, weights):
+        return weights[0] * old + weights[1] * new
+
+    return slip(
+        got, formula, batch,
+        (((1 - momentum, momentum), None),
+         ((momentum, 1 - momentum), "momentum and 1 − momentum are exchanged. In PyTorch, momentum is the share of "
+                                    "the new batch."),
+         ((0, 1), "that is the batch's own. Keep (1 − momentum) of the old value."),
+         ((1, 0), "it has not moved: add momentum times the batch's own."),
+         ((1, momentum), "the old value keeps its whole weight. It gets 1 − momentum."),
+         ((1 - momentum, 1), "the batch has its whole weight. It gets momentum."),
+         ((1, 1), "old and new are added with their whole weights: 1 − momentum for the old, momentum for the new."),
+         ((1 + momentum, -momentum), "it moves away from the batch: the sign."),
+         ((1 / 2, 1 / 2), "momentum is not used: old and new are averaged with equal weights.")))
+
+
+def _batch_means(x):
+    return ((x.mean((0, 2, 3)), None), (x.sum((0, 2, 3)), "it takes the batch's sum. Take its mean."),
+            (x.mean().expand(x.shape[1]), "the channels are mixed: each has its own mean."),
+            (x[0].mean((1, 2)), "it takes the first image only. The mean goes over the batch too."))
+
+
+def _batch_variances(x):
+    dims, n, m = (0, 2, 3), x.shape[0], x.numel() // x.shape[1]
+    biased, unbiased = x.var(dims, correction=0), x.var(dims)
+    return ((unbiased, None),
+            (biased, "it takes the biased variance, divided by m. That one normalises in training; the one that is "
+                     "kept is divided by m − 1."),
+            (unbiased.sqrt(), "it takes the standard deviation. Keep the variance."),
+            (biased.sqrt(), "it takes the standard deviation. Keep the variance, divided by m − 1."),
+            (unbiased * m / (m - 1), "Bessel's m / (m − 1) is there twice: x.var divides by m − 1 already."),
+            (biased * (m - 1) / m, "Bessel's correction is upside down: m / (m − 1) times the biased variance."),
+            (biased * n / (n - 1), "Bessel's m is the number of images here. A channel has N · H · W values."),
+            (x.var((2, 3)).mean(0), "it averages the variances of single images. Take one variance over all of the "
+                                    "channel's values."),
+            (x.var((2, 3), correction=0).mean(0), "it averages the variances of single images. Take one variance over "
+                                                  "all of the channel's values."),
+            (x.var().expand(x.shape[1]), "the channels are mixed: each has its own variance."),
+            (x.square().mean(dims), "it takes the mean of x². Subtract the mean first."))
+
+
+# --- 2. folding ------------------------------------------------------------------------------------
+
+
+def fold(weight, bias, gamma, beta, mean, var, eps):
+    scale = gamma / torch.sqrt(var + eps)
+    if bias is None:
+        bias = torch.zeros_like(mean)
+    return weight * scale.view(-1, 1, 1, 1), scale * (bias - mean) + beta
+
+
+def _check_fold(ask):
+    generator = torch.Generator().manual_seed(7)
+    # first 3 outputs, 3 inputs, 3 × 3: a scale along the wrong axis would go through silently
+    for out_channels, in_channels, kernel_size, has_bias in ((3, 3, 3, True), (4, 2, 3, False), (2, 5, 1, True)):
+        shape = out_channels, in_channels, kernel_size, kernel_size
+        weight = torch.randn(shape, generator=generator, dtype=torch.float64)
+        bias, beta, mean = torch.randn(3, out_channels, generator=generator, dtype=torch.float64) + 0.5
+        gamma, var = torch.rand(2, out_channels, generator=generator, dtype=torch.float64) + 0.6
+        bias, eps = bias if has_bias else None, 0.2
+        got, right = ask(weight, bias, gamma, beta, mean, var, eps), fold(weight, bias, gamma, beta, mean, var, eps)
+        check_pair("fold", "weight, bias", got)
+        if all(isinstance(one, torch.Tensor) for one in got) and near(got[0], right[1]) and near(got[1], right[0]):
+            raise Wrong("weight and bias are exchanged: return weight, bias.")
+        check_tensor("the folded weight", got[0], right[0], "The convolution keeps its shape.")
+        if not near(got[0], right[0]):
+            raise Wrong("the folded weight is wrong: " + (
+                _why_not_weight(got[0], weight, gamma, beta, var, eps) or
+                f"{far(got[0], right[0])} Each output channel's filter is multiplied by its γ / √(var + ε)."))
+        check_tensor("the folded bias", got[1], right[1], "One number for each output channel.")
+        if not near(got[1], right[1]):
+            given = "" if has_bias else " (for bias=None)"
+            raise Wrong(f"the folded weight is right, the folded bias is wrong{given}: " + (
+                _why_not_bias(got[1], bias, gamma, beta, mean, var, eps) or
+                f"{far(got[1], right[1])} Put conv(x) = Wx + b into γ / √(var + ε) · (conv(x) − mean) + β."))
+    return "one convolution gives what convolution and batch norm gave."
+
+
+def _why_not_weight(got, weight, gamma, beta, var, eps):
+    def formula(numerator, root, shape):
+        return weight * (numerator / root).view(shape)
+
+    axes = [((-1, 1, 1, 1), None)]
+    if weight.shape[1] == weight.shape[0]:
+        axes.append(((1, -1, 1, 1), "the scale goes along the input channels, axis 1. Batch norm follows the "
+                                    "convolution: output channels are axis 0."))
+    if weight.shape[3] == weight.shape[0]:
+        axes += [((1, 1, 1, -1), "the scale goes along the kernel's columns: PyTorch matches the last axes. Give it "
+                                 "the shape (out, 1, 1, 1)."),
+                 ((1, 1, -1, 1), "the scale goes along the kernel's rows. Give it the shape (out, 1, 1, 1).")]
+    one = torch.ones_like(gamma)
+    if near(got, weight):
+        return "it is as it came. Multiply each output channel's filter by γ / √(var + ε)."
+    return slip(
+        got, formula,
+        ((gamma, None), (beta, "γ and β are exchanged: γ multiplies."),
+         (one, "γ is missing: the scale is γ / √(var + ε)."),
+         (1 / gamma, "it is divided by γ; multiply.")),
+        (((var + eps).sqrt(), None), (var.sqrt(), "ε is forgotten: √(var + ε)."),
+         (var.sqrt() + eps, "ε stands outside the root: √(var + ε)."),
+         (var + eps, "the root is missing: γ / √(var + ε)."),
+         (var, "root and ε are missing: γ / √(var + ε)."),
+         ((var + 1e-5).sqrt(), "your ε is always 1e-5. Use the eps given."),
+         (1 / (var + eps).sqrt(), "it is multiplied by √(var + ε); divide."),
+         (one, "the division by √(var + ε) is missing.")),
+        axes)
+
+
+def _why_not_bias(got, bias, gamma, beta, mean, var, eps):
+    b, scale = 0 * mean if bias is None else bias, gamma / (var + eps).sqrt()
+
+    def formula(from_bias, from_mean, from_beta):
+        return from_bias + from_mean + from_beta
+
+    if near(got, b):
+        return "it is as it came. Batch norm subtracts the mean, scales, and adds β."
+    if near(got, scale * b + beta - scale * beta):
+        return "β is subtracted as if it were the mean."
+    if near(got, beta / (var + eps).sqrt() * (b - mean) + gamma):
+        return "γ and β are exchanged: γ scales, β is added."
+    return slip(
+        got, formula,
+        ((scale * b, None), (0 * b, "the convolution's own bias is forgotten: it goes through the batch norm too."),
+         (b, "the convolution's own bias is not scaled. Batch norm scales all that it gets.")),
+        ((-scale * mean, None), (0 * mean, "the mean is forgotten: it is subtracted, then scaled."),
+         (-mean, "the mean is not scaled. It is subtracted before the scale comes: scale · mean."),
+         (scale * mean, "the sign of the mean: it is subtracted."),
+         (-gamma * mean, "the mean is multiplied by γ and not divided by √(var + ε)."),
+         (-gamma / (var + eps) * mean, "the mean is divided by var + ε: the root is missing, or was divided by twice."),
+         (-gamma / var.sqrt() * mean, "ε is forgotten where the mean is scaled.")),
+        ((beta, None), (0 * beta, "β is forgotten."), (scale * beta, "β is scaled. It is added after the scale."),
+         (-beta, "the sign of β: it is added."), (gamma, "γ is added where β belongs."),
+         (gamma * beta, "β is multiplied by γ. It is added as it is.")))
+
+
+# --- 3. Algorithm 2's population statistics ---------------------------------------------------------
+
+
+def population(batches):
+    m = len(batches[0])
+    mean = torch.stack([x.mean(0) for x in batches]).mean(0)
+    var = torch.stack([x.var(0, correction=0) for x in batches]).mean(0)
+    return mean, m / (m - 1) * var
+
+
+def _check_population(ask):
+    generator = torch.Generator().manual_seed(8)
+    for number, m, channels in ((6, 4, 3), (3, 2, 5)):
+        shifts = torch.randn(number, 1, channels, generator=generator, dtype=torch.float64)
+        x = 1.3 * torch.randn(number, m, channels, generator=generator, dtype=torch.float64) + shifts + 0.5
+        got, right = ask([batch.clone() for batch in x]), population(x)
+        call = f"for {number} batches of {m}"
+        check_pair("population", "mean, var", got)
+        for name, value, wanted in zip(("the mean", "the variance"), got, right):
+            check_tensor(name, value, wanted, "One number for each channel.")
+        if near(got[0], right[1]) and near(got[1], right[0]):
+            raise Wrong("mean and variance are exchanged: return mean, var.")
+        if not near(got[0], right[0]):
+            raise Wrong(f"{call} the mean is wrong: " + (_why_not_mean(got[0], x) or far(got[0], right[0])))
+        if not near(got[1], right[1]):
+            raise Wrong(f"{call} the mean is right, the variance is wrong: " + (
+                _why_not_variance(got[1], x) or
+                f"{far(got[1], right[1])} It is m / (m − 1) times the mean of the batches' variances."))
+    return "Algorithm 2, line 10: the mean of the means, and m / (m − 1) times the mean of the variances."
+
+
+def _why_not_mean(got, x):
+    return slip(got, lambda value: value,
+                ((x.mean((0, 1)), None), (x.mean(1).sum(0), "the batches' means are added up; take their mean."),
+                 (x[0].mean(0), "that is the first batch's. Take the mean over all batches."),
+                 (x[-1].mean(0), "that is the last batch's. Take the mean over all batches."),
+                 (len(x[0]) / (len(x[0]) - 1) * x.mean((0, 1)), "Bessel's correction is for the variance only."),
+                 (x.mean().expand(x.shape[2]), "the channels are mixed.")))
+
+
+def _why_not_variance(got, x):
+    number, m = x.shape[:2]
+    each = x.var(1, correction=0)  # biased, one for each batch
+
+    def formula(variance, factor):
+        return variance * factor
+
+    rows = x.flatten(0, 1)
+    if near(got, rows.var(0)) or near(got, rows.var(0, correction=0)):
+        return ("that is the variance of all rows together. Algorithm 2 keeps the batches apart: it averages their "
+                "variances.")
+    if any(near(got, value) for std in (each.sqrt().mean(0), x.std(1).mean(0)) for value in (std, std.square())):
+        return "that averages standard deviations. Average the variances."
+    return slip(
+        got, formula,
+        ((each.mean(0), None), (each.sum(0), "the variances are added up; take their mean."),
+         (each[0], "that is the first batch's. Take the mean over all batches."),
+         (each[-1], "that is the last batch's. Take the mean over all batches."),
+         (x.mean(1).var(0, correction=0), "that is how much the batches' means vary. Average the variances within the "
+                                          "batches.")),
+        ((m / (m - 1), None),
+         (1, "Bessel's m / (m − 1) is missing: a batch's variance around its own mean comes out too small."),
+         ((m / (m - 1)) ** 2, "Bessel's correction is there twice: x.var(0) divides by m − 1 already."),
+         ((m - 1) / m, "Bessel's correction is upside down: m / (m − 1)."),
+         (number / (number - 1), "m is the size of a batch, not the number of batches."),
+         (number * m / (number * m - 1), "m is the size of one batch, not of all of them together.")))
+
+
+ex1 = Exercise("ex1", _check_update, solution=update, hints=(
+    "Two steps: the batch's statistics, one number for each channel; then mix them with the old ones.",
+    "Axes 0, 2 and 3 are batch, height and width: x.mean(dim=(0, 2, 3)).",
+    "In PyTorch, momentum is the share of the new: (1 − momentum) · old + momentum · batch.",
+    "The variance that is kept is unbiased, divided by m − 1: x.var(dim=(0, 2, 3), correction=1).",
+))
+ex2 = Exercise("ex2", _check_fold, solution=fold, hints=(
+    "Write batch norm in eval mode as scale · z + shift, with z = Wx + b. What is the scale? What is the shift?",
+    "scale = γ / √(var + ε), one for each output channel: axis 0 of the weight, so scale.view(-1, 1, 1, 1).",
+    "scale · (Wx + b − mean) + β: what multiplies x is the new weight, the rest is the new bias.",
+    "The new bias is scale · (b − mean) + β. Without a bias, b is 0.",
+))
+ex3 = Exercise("ex3", _check_population, solution=population, hints=(
+    "The batches have the same size m. Each has a mean and a variance; Algorithm 2 averages both over the batches.",
+    "A batch's own variance, divided by m, is too small on average. Bessel's m / (m − 1) makes up for it.",
+    "torch.stack([...]).mean(0) averages a list of tensors; x.var(0, correction=0) is a batch's biased variance.",
+))
+
+
+# --- guesses before the experiments ---------------------------------------------------------------
+
+
+class guesses:
+    """The lesson's predictions; they stand here so that a cell does not give the answer away."""
+
+    mates = Prediction(
+        "One image goes through a trained network twice, in train mode, each time with other images beside it. What "
+        "comes out for that image?",
+        {
+            "the same scores both times": "In train mode the mean and the variance are the batch's. The other images "
+                                          "are in them.",
+            "other scores": "Its neighbours are in the mean and the variance that it is normalised with.",
+            "an error": "Train mode refuses only a channel with a single value. Here it has many.",
+        },
+        answer="other scores",
+    )
+
+    stale = Prediction(
+        "After only 20 steps of training you measure the error twice: in eval mode, and with each batch's own "
+        "statistics. Which is larger?",
+        {
+            "in eval mode": "The running averages started at mean 0 and variance 1 and lag behind the network.",
+            "with the batch's own statistics": "These come from the network as it is now. The running averages come "
+                                               "from earlier steps.",
+            "both the same": "They would agree if the running averages had arrived. Twenty steps are few.",
+        },
+        answer="in eval mode",
+    )
+
+    sorted_batches = Prediction(
+        "A trained network in train mode, on batches of 32. In one run the images are shuffled, in the other each "
+        "batch holds a single class. What happens to the share it gets right?",
+        {
+            "nothing: 32 images are enough": "They are enough if they are a fair sample. A single class is not.",
+            "sorted batches do better": "What the images of a batch have in common is in its mean, and is subtracted.",
+            "sorted batches do much worse": "What a class has in common is in the batch's mean, and is subtracted.",
+        },
+        answer="sorted batches do much worse",
+    )
+
+    folding = Prediction(
+        "You fold every batch norm of a trained network, in eval mode, into the convolution before it. What happens "
+        "to the scores?",
+        {
+            "equal but for rounding": "In eval mode batch norm is a fixed scale and shift, and so is part of a "
+                                      "convolution.",
+            "slightly worse": "Nothing is left out: mean, variance, γ and β are all in the new weights and biases.",
+            "equal only if γ is 1 and β is 0": "Any γ and β go in: one into the weights, both into the bias.",
+        },
+        answer="equal but for rounding",
+    )
