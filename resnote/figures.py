@@ -153,3 +153,15 @@ def dots(groups, xlabel, ylabel, alt) -> Picture:
         axes.set(xticks=range(len(categories)), xticklabels=categories, xlabel=xlabel, ylabel=ylabel, ylim=(-3, 103))
         axes.legend(frameon=False)
         return Picture(figure, alt)
+
+
+def by_step(lines, ylabel, alt) -> Picture:
+    """A number at each step of training; ``lines`` is {label: values}."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7, 3.4), layout="constrained")
+        axes = figure.subplots()
+        for (label, values), dashes in zip(lines.items(), ("-", "--", "-.", ":")):
+            axes.plot(range(1, len(values) + 1), values, dashes, linewidth=2, label=label)
+        axes.set(xlabel="step", ylabel=ylabel)
+        axes.legend(frameon=False)
+        return Picture(figure, alt)
