@@ -45,7 +45,7 @@ class History:
 
     def __repr__(self) -> str:
         return (f"History({self.label!r}, {self.steps} steps, {self.epochs} epochs, final training error "
-                f"{self.final_error:.1%}{', stopped early' if self.stopped else ''})")
+                f"{self.final_error:.1%}{f', stopped: {self.stopped}' if self.stopped else ''})")
 
 
 @contextmanager
@@ -305,6 +305,14 @@ class Progress:
 
 
 def _check(network, data, epochs, batch_size, learning_rate, momentum, weight_decay, schedule, test) -> None:
+    if not isinstance(network, nn.Module):
+        raise SettingError(f"The network is a {type(network).__name__}; it must be an nn.Module. Call "
+                           "fit(network, data), in this order.")
+    lacking = [name for name in ("train_images", "train_labels", *("test_images", "test_labels") * test)
+               if not hasattr(data, name)]
+    if lacking:
+        raise SettingError(f"The data are a {type(data).__name__} without {', '.join(lacking)}. Use digits(), or an "
+                           "ImageData with images and labels of your own.")
     check_size("epochs", epochs)
     check_size("batch_size", batch_size)
     _check_number("learning_rate", learning_rate, "a finite number above 0, such as 0.1", least=math.ulp(0))

@@ -214,7 +214,7 @@ def test_labels_of_any_whole_number_type_train_alike():
 def test_a_history_is_one_short_line():
     history = fit(network(), data(), epochs=2, label="plain-2")
     assert re.fullmatch(r"History\('plain-2', 2 steps, 2 epochs, final training error [\d.]+%\)", repr(history))
-    assert repr(History(stopped="Why.")).endswith("stopped early)")
+    assert repr(History(stopped="Why.")).endswith("stopped: Why.)")
 
 
 # --- what it leaves behind -------------------------------------------------------------------
@@ -702,3 +702,14 @@ def test_in_a_kernel_one_output_is_displayed_and_its_first_and_last_state_are_eq
     assert [kind for kind, _ in displays].count("display_data") == 1 and len(displays) >= 3
     assert displays[0][1] == displays[-1][1] and displays[0][1]["text/plain"] == "Two runs: finished"
     assert not re.search(r"\d", displays[-1][1]["text/plain"])
+
+
+@pytest.mark.parametrize("swapped, words", [
+    (lambda network, data: (data, network), "in this order"),
+    (lambda network, data: (network, (data.train_images, data.train_labels)), "without train_images, train_labels"),
+])
+def test_a_network_and_data_of_other_kinds_are_refused_in_words(swapped, words):
+    from resnote.data import digits
+    from resnote.networks import SmallNet
+    with pytest.raises(SettingError, match=words):
+        fit(*swapped(SmallNet("plain", 8), digits()), epochs=1)
