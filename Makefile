@@ -21,7 +21,7 @@ lab: .venv/lab
 
 test: .venv/test
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
-	PYTHONPATH=tests/offline $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout 120 \
+	PYTHONPATH='$(CURDIR)/tests/offline' $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout 120 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 notebooks: .venv/test

@@ -57,10 +57,10 @@ def sci(value: float) -> str:
         return "overflow"
     if abs(value) < 10.0**LOW:
         return f"below {_power(LOW)}"
-    if 0.01 <= abs(value) < 1000:
+    if 0.01 <= abs(value) < 999.5:
         return f"{value:.3g}"
-    power = math.floor(math.log10(abs(value)))
-    return f"{value / 10**power:.1f}·{_power(power)}"
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits}·{_power(int(power))}"
 
 
 def _power(exponent: int) -> str:
