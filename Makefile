@@ -20,8 +20,8 @@ lab: .venv/lab
 		$(ROOT) $(JUPYTER_FLAGS)
 
 test: .venv/test
-	$(BIN)/python -m pytest tests
-	PYTHONPATH=tests/offline $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout 120 \
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	PYTHONPATH='$(CURDIR)/tests/offline' $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout 120 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 notebooks: .venv/test

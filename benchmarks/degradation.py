@@ -1,11 +1,11 @@
 """The recorded study of lessons 01 and 02: plain and residual networks by depth, over seeds.
 
-    python benchmarks/degradation.py                        digits, about 20 minutes on two cores
+    python benchmarks/degradation.py                        digits, about 10 minutes on two cores
     python benchmarks/degradation.py --cifar10 FOLDER       CIFAR-10, where it is on disk (hours)
+    python benchmarks/degradation.py --seeds 1              one seed, to try it out
 
-Writes benchmarks/degradation.json (or degradation-cifar10.json): every run, with the command, the
-versions and the hardware. The lessons read that file, assert what they say of it, and show all seeds.
-Three parts: depth at 10 epochs; the same trained five times longer; other learning rates.
+Writes benchmarks/degradation.json (with options, another name): every run, with the command, the versions
+and the hardware. The lessons read that file, assert what they say of it, and show all seeds. Three parts: depth at 10 epochs; the same trained five times longer; other learning rates.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from resnote.networks import BLOCKS, SmallNet
 from resnote.training import error, fit
 
 HERE = Path(__file__).parent
-WIDTH, RATE, EPOCHS, LONGER = 8, 0.1, 10, 50
+SEEDS, WIDTH, RATE, EPOCHS, LONGER = 8, 8, 0.1, 10, 50
 DEPTHS = (8, 20, 32, 44, 56)
 
 
@@ -84,11 +84,18 @@ def table(results: list[dict]) -> str:
     return "training error of each seed, %, sorted\n" + "\n".join(lines)
 
 
+def name_of(seeds: int, folder: str | None) -> str:
+    """The lessons' record is "degradation"; a run with options does not overwrite it."""
+    return "degradation" + ("-cifar10" if folder else "") + (f"-{seeds}-seeds" if seeds != SEEDS else "")
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--seeds", type=int, default=8)
+    options.add_argument("--seeds", type=int, default=SEEDS)
     options.add_argument("--cifar10", metavar="FOLDER", help="the folder with CIFAR-10's python batches")
     chosen = options.parse_args()
+    if chosen.seeds < 1:
+        options.error(f"--seeds is {chosen.seeds}; give 1 or more")
     data(chosen.cifar10)  # a missing folder says so before anything else starts
     runs = plan(chosen.seeds)
     results = []
@@ -97,7 +104,7 @@ def main() -> None:
             results.append(result)
             print(f"\r{number} of {len(runs)} runs", end="", file=sys.stderr, flush=True)
     recorded = record(results, chosen.cifar10)
-    target = HERE / ("degradation-cifar10.json" if chosen.cifar10 else "degradation.json")
+    target = HERE / f"{name_of(chosen.seeds, chosen.cifar10)}.json"
     target.write_text(json.dumps(recorded, indent=1) + "\n")
     print(f"\n{table(recorded['runs'])}\n{target}")
 

@@ -3,8 +3,8 @@
     python benchmarks/training.py [rounds]        (5 by default, under a minute each)
 
 All in this run, in turn. The bare steps have everything that makes `fit` fast (one thread, channels_last,
-fused SGD) and none of its work besides: no shuffling, history, checks, errors. `fit` runs its ten epochs,
-with the final error, and with or without the test error after every epoch.
+fused SGD) and none of its work besides: no shuffling, history, checks, errors. `fit` measures the final
+error, with or without the test error after every epoch. Ten epochs each.
 
 Speeds, and "÷ tutorial", are medians on the clock. "÷ bare" is a matter of a few percent, so it compares the
 least CPU time of all rounds, which other programs disturb least; both have one thread.
@@ -53,7 +53,7 @@ def bare_steps(network, data, epochs=EPOCHS) -> int:
     return epochs
 
 
-def tutorial_loop(network, data, epochs=1) -> int:
+def tutorial_loop(network, data, epochs=EPOCHS) -> int:
     loader = DataLoader(TensorDataset(data.train_images, data.train_labels), batch_size=64, shuffle=True)
     optimizer = torch.optim.SGD(network.parameters(), **SGD)
     network.train()

@@ -66,13 +66,15 @@ def describe(values, title: str) -> str:
 
 
 def sci(value: float) -> str:
-    """'0.25' near 1, '3.1·10⁻⁹' far from it."""
+    """'0.25' near 1, '3.1·10⁻⁹' far from it, 'below 10⁻¹²' where the chart ends."""
     if not math.isfinite(value):
         return "overflow"
-    if value == 0 or 0.01 <= abs(value) < 1000:
+    if abs(value) < 10.0**LOW:
+        return f"below {_power(LOW)}"
+    if 0.01 <= abs(value) < 999.5:
         return f"{value:.3g}"
-    power = math.floor(math.log10(abs(value)))
-    return f"{value / 10**power:.1f}·{_power(power)}"
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits}·{_power(int(power))}"
 
 
 def number(value: float, digits: int = 2) -> str:

@@ -88,7 +88,9 @@ def cifar10(folder: str | os.PathLike) -> ImageData:
 
     Source: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009.
     """
-    folder = Path(folder).expanduser().absolute()
+    if not isinstance(folder, (str, os.PathLike)):
+        raise DataError(f"The folder is {folder!r}; it must be a path, such as 'data/{CIFAR10_FOLDER}'.")
+    folder = Path(os.path.expanduser(folder)).absolute()  # an unknown ~user stays as it is
     if not folder.is_dir():
         _refuse(folder, "is not a folder")
     if (folder / CIFAR10_FOLDER).is_dir():

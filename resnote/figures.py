@@ -7,6 +7,7 @@ picture is an SVG inside an ``<img>``: the same bytes for the same numbers.
 from __future__ import annotations
 
 from io import StringIO
+from itertools import cycle
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ STYLE = {
     "axes.spines.right": False, "axes.grid": False, "figure.facecolor": "white", "text.color": "#212121",
     "axes.prop_cycle": matplotlib.cycler(color=["#0072B2", "#D55E00", "#009E73", "#CC79A7"]),
 }
+DASHES = "-", "--", "-.", ":"
 
 
 class Picture:
@@ -87,7 +89,7 @@ def curves(panels, alt) -> Picture:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.4 * len(panels), 4), layout="constrained")
         for axes, (title, ylabel, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
-            for (label, (x, y)), marker in zip(lines.items(), "osD^"):
+            for (label, (x, y)), marker in zip(lines.items(), cycle("osD^")):
                 axes.plot(x, y, marker=marker, label=label)
             axes.set_xscale("log", base=2)
             axes.set(title=title, ylabel=ylabel, xlabel="width of the squeeze", xticks=x, xticklabels=x, ylim=(0, 1.06))
@@ -101,7 +103,7 @@ def functions(x, panels, alt) -> Picture:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.4 * len(panels), 3.4), layout="constrained")
         for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
-            for (label, y), dashes in zip(lines.items(), ("-", "--", "-.", ":")):
+            for (label, y), dashes in zip(lines.items(), cycle(DASHES)):
                 axes.plot(x, y, dashes, label=label, linewidth=2)
             axes.set(title=title, xlabel="z", ylim=(-1.15, 1.6))
             axes.legend(frameon=False, loc="upper left")
@@ -116,7 +118,7 @@ def learning(curves, alt) -> Picture:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7, 3.4), layout="constrained")
         axes = figure.subplots()
-        for number, ((label, lines), dashes) in enumerate(zip(curves.items(), ("-", "--", "-.", ":"))):
+        for number, ((label, lines), dashes) in enumerate(zip(curves.items(), cycle(DASHES))):
             lines = lines if lines and isinstance(lines[0], (list, tuple)) else [lines]
             for seed, line in enumerate(lines):
                 axes.plot(range(1, len(line) + 1), [100 * e for e in line], dashes, color=f"C{number}", linewidth=2,
@@ -132,7 +134,7 @@ def by_layer(lines, ylabel, alt) -> Picture:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7, 3.4), layout="constrained")
         axes = figure.subplots()
-        for (label, values), marker in zip(lines.items(), "osD^"):
+        for (label, values), marker in zip(lines.items(), cycle("osD^")):
             axes.plot(range(1, len(values) + 1), values, marker=marker, markersize=4, label=label)
         axes.set(xlabel="layer", ylabel=ylabel, yscale="log")
         axes.legend(frameon=False)
@@ -145,7 +147,7 @@ def dots(groups, xlabel, ylabel, alt) -> Picture:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7, 3.4), layout="constrained")
         axes = figure.subplots()
-        for number, ((label, values), marker) in enumerate(zip(groups.items(), "osD^")):
+        for number, ((label, values), marker) in enumerate(zip(groups.items(), cycle("osD^"))):
             beside = 0.24 * (number - (len(groups) - 1) / 2)  # groups stand beside each other, seeds spread a little
             x, y = zip(*((categories.index(category) + beside + 0.016 * (n - len(shares) / 2), 100 * share)
                          for category, shares in values.items() for n, share in enumerate(shares)))

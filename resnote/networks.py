@@ -42,8 +42,8 @@ class SmallNet(nn.Module):
         if block not in BLOCKS:
             raise SettingError(f"block={block!r} is not known. Use 'plain' or 'residual'.")
         n = blocks_per_stage(depth)
-        for name, value in (("width", width), ("in_channels", in_channels), ("classes", classes)):
-            check_size(name, value)
+        width, in_channels, classes = (check_size(name, value) for name, value in (
+            ("width", width), ("in_channels", in_channels), ("classes", classes)))
         self.in_channels = in_channels
         self.stem = nn.Sequential(OrderedDict(
             conv=nn.Conv2d(in_channels, width, 3, padding=1, bias=False), bn=nn.BatchNorm2d(width), relu=nn.ReLU()))
@@ -66,7 +66,7 @@ class SmallNet(nn.Module):
 
 def blocks_per_stage(depth: int) -> int:
     """The n of depth = 6n + 2; raises `SettingError` where there is none."""
-    check_size("depth", depth)
+    depth = check_size("depth", depth)
     n, rest = divmod(depth - 2, 6)
     if rest or n < 1:
         lower = max(1, n)

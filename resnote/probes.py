@@ -60,8 +60,8 @@ def probe(network: nn.Module, images: Tensor, labels: Tensor | None = None, *,
     SettingError
         (a ValueError) for images and labels that do not fit.
     """
-    if labels is not None:
-        check_examples(images, labels, pairs=statistics == "batch" and has_batch_norm(network))
+    check_examples(images, torch.zeros(len(images), dtype=torch.long) if labels is None else labels,
+                   pairs=statistics == "batch" and has_batch_norm(network))
     names = {module: name for name, module in network.named_modules() if isinstance(module, LAYERS)}
     seen = []  # (module, its statistics), a pair for each call
 

@@ -90,8 +90,8 @@ def check_size(name, value, needed="a whole number of 1 or more") -> int:
     if type(value) is int and value > 0:  # the quick way out: an explorer counts at every move
         return value
     if not _is_whole(value) or value < 1:
-        raise SettingError(f"{name} is {value!r}; it must be {needed}. "
-                           f"Give {name} as an int, such as {3 if 'kernel' in name else 1}.")
+        example = {"kernel_size": 3, "projection_kernel_size": 3, "depth": 8}.get(name, 1)
+        raise SettingError(f"{name} is {value!r}; it must be {needed}. Give {name} as an int, such as {example}.")
     return index(value)  # NumPy's integers overflow and are no JSON
 
 

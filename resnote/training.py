@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from html import escape
-from numbers import Real
+from numbers import Integral, Real
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +45,7 @@ class History:
 
     def __repr__(self) -> str:
         return (f"History({self.label!r}, {self.steps} steps, {self.epochs} epochs, final training error "
-                f"{self.final_error:.1%}{', stopped early' if self.stopped else ''})")
+                f"{self.final_error:.1%}{f', stopped: {self.stopped}' if self.stopped else ''})")
 
 
 @contextmanager
@@ -84,30 +84,31 @@ def fit(network: nn.Module, data, *, epochs: int = 10, learning_rate: float = 0.
 
     An interrupt (Kernel → Interrupt, Ctrl-C) ends the run after the current step, and later runs under
     the same bar before their first; a second one raises KeyboardInterrupt at once. Interrupts reach the
-    main thread only: for a run in another, set ``progress.interrupted``. A loss or gradient that is not
-    finite ends the run before it reaches the weights (running statistics have seen the batch by then).
-    ``history.stopped`` says which it was.
+    main thread only: for a run in another, set ``progress.interrupted``. A loss that is a thousand times
+    that of guessing, and a loss or gradient that is not finite, end the run before they reach the weights
+    (running statistics have seen the batch by then). ``history.stopped`` says which it was.
 
     Raises
     ------
     SettingError
         (a ValueError) for settings, images and labels that cannot be trained with.
     """
-    _check(network, data, epochs, batch_size, learning_rate, momentum, weight_decay, schedule, test)
+    epochs, batch_size = check_size("epochs", epochs), check_size("batch_size", batch_size)
+    _check(network, data, batch_size, learning_rate, momentum, weight_decay, schedule, seed, test)
     history, count, generator = History(label), len(data.train_images), torch.Generator().manual_seed(seed)
     batches = (_batches(count, batch_size, generator) for _ in range(epochs))
     steps = epochs * len(_batches(count, batch_size, torch.Generator()))
-    rates = [learning_rate * (1 + math.cos(math.pi * step / steps)) / 2 if schedule else learning_rate
+    rates = [learning_rate * ((1 + math.cos(math.pi * step / steps)) / 2) if schedule else learning_rate
              for step in range(steps)]
     own = Progress(epochs, label or "Training") if progress is None else nullcontext(progress)
-    with own as bar, _noting_interrupts(bar), _training(network, seed):
+    with own as bar, _noting_interrupts(bar), _training(network, seed), torch.enable_grad():
         end = bar.position + epochs
         optimizer = torch.optim.SGD(network.parameters(), learning_rate, momentum, weight_decay=weight_decay,
                                     fused=True)
         history.stopped = _run(network, data, batches, rates, optimizer, test, history, bar)
         if history.steps:
             history.final_error = error(network, data.train_images, data.train_labels)
-        if not bar.interrupted:
+        if history.stopped is None or not bar.interrupted:
             bar.move(end)
     return history
 
@@ -125,11 +126,12 @@ def _run(network, data, batches, rates, optimizer, test, history, bar) -> str | 
             optimizer.zero_grad()
             scores = network(images[batch])
             loss = F.cross_entropy(scores, labels[batch])
-            if not loss.isfinite():
-                return _diverged("loss", step, rates)
+            guessing = math.log(scores.shape[1] + 1)  # about; a single class has 0
+            if not loss.item() < 1000 * guessing:
+                return _diverged(f"loss was {loss.item():.3g}, where guessing has {guessing:.2g}", step, rates)
             loss.backward()
             if not nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None]).isfinite():
-                return _diverged("gradient", step, rates)
+                return _diverged("gradient was no longer a finite number", step, rates)
             optimizer.param_groups[0]["lr"] = rates[step]
             optimizer.step()
             history.loss.append(loss.item())
@@ -142,9 +144,9 @@ def _run(network, data, batches, rates, optimizer, test, history, bar) -> str | 
 
 
 def _diverged(what, step, rates) -> str:
-    return (f"At step {step + 1} of {len(rates)} the {what} was no longer a finite number (learning rate "
-            f"{rates[step]:.3g}). The weights are those before that step. Build the network again and train "
-            f"it with a lower learning_rate, such as {min(rates[0] / 10, 0.1):.2g}.")
+    return (f"At step {step + 1} of {len(rates)} the {what} (learning rate {rates[step]:.3g}). The weights are "
+            "those before that step. Build the network again and train it with a lower learning_rate, such as "
+            f"{min(rates[0] / 10, 0.1):.2g}.")
 
 
 @one_thread()
@@ -244,6 +246,8 @@ def _batches(count, size, generator) -> list[Tensor]:
 class Progress:
     """A bar for one run or for several in a row: live in a notebook, and its last state is saved.
 
+    Inside it a first interrupt only sets ``interrupted``, also between two runs; a second one is raised.
+
     >>> with Progress(2 * 10, "Training 2 networks") as bar:
     ...     histories = [fit(network, data, epochs=10, progress=bar) for network in networks]
 
@@ -259,6 +263,8 @@ class Progress:
         self._handle, self._due = None, 0.0
 
     def __enter__(self):
+        self._interrupts = _noting_interrupts(self)
+        self._interrupts.__enter__()
         ipython = sys.modules.get("IPython")
         if ipython and hasattr(ipython.get_ipython(), "kernel"):
             from IPython.display import display
@@ -277,7 +283,8 @@ class Progress:
             self._draw(f"{self._count()}{detail}", position / self.total)
 
     def __exit__(self, kind, _error, _traceback):
-        if self.interrupted or kind:
+        self._interrupts.__exit__(None, None, None)
+        if kind or (self.interrupted and self.position < self.total):
             why = "interrupted" if self.interrupted or kind is KeyboardInterrupt else "stopped by an error"
             self._draw(f"{why} after {self._count()}", self.position / self.total)
         else:
@@ -304,10 +311,22 @@ class Progress:
 # --- checks ----------------------------------------------------------------------------------
 
 
-def _check(network, data, epochs, batch_size, learning_rate, momentum, weight_decay, schedule, test) -> None:
-    check_size("epochs", epochs)
-    check_size("batch_size", batch_size)
-    _check_number("learning_rate", learning_rate, "a finite number above 0, such as 0.1", least=math.ulp(0))
+def _check(network, data, batch_size, learning_rate, momentum, weight_decay, schedule, seed, test) -> None:
+    if not isinstance(network, nn.Module):
+        raise SettingError(f"The network is a {type(network).__name__}; it must be an nn.Module. Call "
+                           "fit(network, data), in this order.")
+    lacking = [name for name in ("train_images", "train_labels", *("test_images", "test_labels") * test)
+               if not hasattr(data, name)]
+    if lacking:
+        raise SettingError(f"The data are a {type(data).__name__} without {', '.join(lacking)}. Use digits(), or an "
+                           "ImageData with images and labels of your own.")
+    if not any(weight.requires_grad for weight in network.parameters()):
+        raise SettingError("The network has no weight that may change: it has none, or all are frozen. Set "
+                           "requires_grad = True for those that should learn.")
+    _check_number("learning_rate", learning_rate, "a number above 0 and below a billion, such as 0.1",
+                  least=math.ulp(0), below=1e9)
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not -2**63 <= seed < 2**63:
+        raise SettingError(f"seed is {seed!r}; it must be a whole number, such as 0.")
     _check_number("momentum", momentum, "0 or a number below 1, such as 0.9", below=1)
     _check_number("weight_decay", weight_decay, "0 or a small positive number, such as 1e-4")
     if schedule not in ("cosine", None):
@@ -322,7 +341,8 @@ def _check(network, data, epochs, batch_size, learning_rate, momentum, weight_de
     check_classes(scores, data.train_labels)
     if test:
         check_examples(data.test_images, data.test_labels, pairs=batch_norm)
-        check_classes(scores, data.test_labels)
+        with measuring(network), torch.no_grad():
+            check_classes(network(data.test_images[:2]), data.test_labels)
 
 
 def _check_number(name, value, needed, least=0.0, below=math.inf) -> None:

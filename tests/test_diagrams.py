@@ -147,7 +147,7 @@ def test_what_leaves_a_charts_frame_is_an_arrow_at_its_edge():
     assert not list(parse(svg).iter("circle")) and svg.count(" z\"") == 4
 
 
-@pytest.mark.parametrize("value, words", [(0, "0"), (0.25, "0.25"), (3.14e-9, "3.1·10⁻⁹"), (2.5e12, "2.5·10¹²"),
+@pytest.mark.parametrize("value, words", [(0, "below 10⁻¹²"), (3e-13, "below 10⁻¹²"), (-5.0, "-5"), (0.25, "0.25"), (3.14e-9, "3.1·10⁻⁹"), (2.5e12, "2.5·10¹²"),
                                           (999, "999"), (0.01, "0.01"), (float("inf"), "overflow"), (1000, "1.0·10³")])
 def test_numbers_far_from_one_are_written_with_a_power_of_ten(value, words):
     assert sci(value) == words

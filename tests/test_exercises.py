@@ -17,6 +17,12 @@ EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
              for module in LESSONS for name, value in vars(module).items() if isinstance(value, Exercise)}
 
 
+def same_channels(fx, x, error):
+    if fx.shape[1] != x.shape[1]:
+        raise error("no")
+    return (fx + x).relu()
+
+
 def weights(k, i, o, groups, bias):
     return k * k * (i // groups) * o
 
@@ -145,11 +151,13 @@ WRONG = {
         (lambda y: 0.3, "no unit is dead"),
     ],
     "lesson_01.ex3": [
-        (lambda a, b, c: "overfitting" if c > b + 0.05 else "healthy", "worse on the images it trains on"),
-        (lambda a, b, c: "degradation" if b > a + 0.05 else "healthy", "fails on others"),
-        (lambda a, b, c: "overfitting" if c > b + 0.05 else "degradation" if b > a + 0.05 else "healthy", "already worse"),
-        (lambda a, b, c: "degradation" if b > a else "overfitting" if c > b + 0.05 else "healthy", "small and close"),
-        (lambda a, b, c: "degradation" if abs(a - b) > 0.05 else "overfitting" if c > b + 0.05 else "healthy", "deeper is better"),
+        (lambda a, b, c: "overfitting" if c > b + 0.05 else "neither", "worse on the images it trains on"),
+        (lambda a, b, c: "degradation" if b > a + 0.05 else "neither", "fails on others"),
+        (lambda a, b, c: "overfitting" if c > b + 0.05 else "degradation" if b > a + 0.05 else "neither", "already worse"),
+        (lambda a, b, c: "degradation" if b > a else "overfitting" if c > b + 0.05 else "neither", "close to each other"),
+        (lambda a, b, c: "degradation" if abs(a - b) > 0.05 else "overfitting" if c > b + 0.05 else "neither", "deeper is better"),
+        (lambda a, b, c: "degradation" if b > a + 0.15 else "overfitting" if c > b + 0.05 else "neither", "more than 0.05"),
+        (lambda a, b, c: "degradation" if b > a + 0.03 else "overfitting" if c > b + 0.05 else "neither", "both gaps"),
         (lambda a, b, c: True, "it must give"),
     ],
     "lesson_02.ex1": [
@@ -160,7 +168,10 @@ WRONG = {
         (lambda f, x: f(x).relu() + x.relu(), "one ReLU"),
         (lambda f, x: (f(x) - x).relu(), "The block adds"),
         (lambda f, x: (f(f(x)) + 0).relu(), "applied twice"),
-        (lambda f, x: (f(x) + x).relu(), "repeats a single channel silently"),
+        (lambda f, x: (f(x) + x).relu(), "repeats what has length 1 silently"),
+        (lambda f, x: torch.nn.ReLU(f(x) + x), "torch.relu(...) computes"),
+        (lambda f, x: same_channels(f(x), x, ValueError), "1 of 3 rows"),
+        (lambda f, x: same_channels(f(x), x, TypeError), "raised a TypeError"),
         (lambda f, x: (f(x) + x).relu()[:1], "has the shape of x"),
         (lambda f, x: (f(x) + 2 * x).relu(), "values differ"),
         (lambda f, x: 3, "must return a tensor"),
@@ -169,6 +180,7 @@ WRONG = {
         (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, 1), "The stride is missing"),
         (lambda x, c, s: x[:, :, ::s, ::s], "new channels are missing"),
         (lambda x, c, s: F.pad(x[:, :, ::s, ::s], (0, 0, 0, c - 3)), "must be"),
+        (lambda x, c, s: torch.cat([x[:, :, ::s, ::s]] * c, 0), "the zeros went to axis 0"),
         (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, s).roll(c - 3, 1), "before x's channels"),
         (lambda x, c, s: lesson_02.zero_pad_shortcut(F.avg_pool2d(x, s, ceil_mode=True), c, 1), "the image is pooled"),
         (lambda x, c, s: lesson_02.zero_pad_shortcut(x.roll(1, 2), c, s), "other pixels are kept"),
@@ -180,6 +192,8 @@ WRONG = {
         (lambda slopes: 1 + math.prod(slopes) if len(slopes) > 1 else 1 + sum(slopes), "each block has its own 1"),
         (lambda slopes: 1 + sum(slopes), "multiply"),
         (lambda slopes: sum(1 + s for s in slopes), "multiply"),
+        (lambda slopes: math.prod(abs(1 + s) for s in slopes), "and it is"),
+        (lambda slopes: sum(slopes), "each block adds its 1"),
         (lambda slopes: 7, "and it is"),
         (lambda slopes: "1", "one number"),
     ],

@@ -10,6 +10,7 @@ import torch
 
 from resnote import blocks
 from resnote.explorers import BlockExplorer, SignalExplorer, block, signal
+from resnote.settings import SettingError
 
 
 def html(explorer):
@@ -94,16 +95,24 @@ def test_the_signal_is_the_one_that_a_loop_by_hand_sends():
     x, weights = images, [(w * 2 / 8).requires_grad_() for w in directions[:3]]
     for n, weight in enumerate(weights):
         x = torch.tanh(x @ weight.T)
-        assert signal.propagate(state).spread[n] == pytest.approx(x.std().item(), rel=1e-5)
+        assert signal.propagate(state).spread[n] == pytest.approx(x.std(0).mean().item(), rel=1e-10)
     torch.nn.functional.cross_entropy(x @ last.T, labels).backward()
-    assert signal.propagate(state).gradient == pytest.approx([w.grad.norm().item() for w in weights], rel=1e-4)
+    assert signal.propagate(state).gradient == pytest.approx([w.grad.norm().item() for w in weights], rel=1e-10)
 
 
 def test_presets_show_what_their_names_say():
     profile = {name: signal.propagate(state) for name, state in signal.PRESETS.items()}
-    assert profile["Sigmoid vanishes"].gradient[0] < 1e-12
+    assert profile["Sigmoid vanishes"].gradient[0] < 1e-12 and profile["Sigmoid vanishes"].spread[-1] < 1e-12
     assert all(0.1 < value < 3 for value in profile["ReLU, He"].spread)
     assert profile["Exploding"].spread[-1] > 1e6 and profile["ReLU, too small"].spread[-1] < 1e-3
     spread, gradient = profile["ReLU with batch norm"]
     assert max(spread) / min(spread) < 1.2 and gradient[0] > 20 * gradient[-1]
     assert math.isclose(signal.GAINS["√2 (He)"], math.sqrt(2))
+
+
+@pytest.mark.parametrize("setting, words", [({"depth": 0}, "depth"), ({"depth": 61}, "1 to 60"), ({"depth": 2.0}, "depth"),
+                                            ({"activation": "relu"}, "'ReLU'"), ({"gain": 1}, "Xavier")])
+def test_a_signal_that_the_controls_do_not_have_is_refused_in_words(setting, words):
+    with pytest.raises(SettingError, match=words):
+        signal.propagate(signal.State(**setting))
+    signal.propagate(signal.State())

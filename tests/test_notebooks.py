@@ -1,6 +1,7 @@
 """What a saved lesson must be before its outputs are worth comparing (nbval compares them)."""
 
 import re
+import symtable
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -98,6 +99,36 @@ def test_it_links_to_its_neighbours_and_every_link_to_a_file_works(path):
     order = sorted(p.name for p in NOTEBOOKS.glob("*.ipynb"))
     place = order.index(path.name)
     assert {*order[max(place - 1, 0):place], *order[place + 1:place + 2]} <= links
+
+
+def names(table):
+    """Names that a cell binds, and names that it, or a function in it, takes from other cells."""
+    bound = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+    used = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
+    inner = list(table.get_children())
+    while inner:
+        scope = inner.pop()
+        used |= {s.get_name() for s in scope.get_symbols() if s.is_global() and s.is_referenced()}
+        inner += scope.get_children()
+    return bound, used - bound
+
+
+@lessons
+def test_a_name_that_another_cell_needs_is_bound_by_one_cell_only(path):
+    """So an earlier cell, run again, means what it meant."""
+    cells = {cell.id: names(symtable.symtable(cell.source, cell.id, "exec")) for cell in code_cells(path)}
+    for cell, (_, used) in cells.items():
+        for name in used:
+            assert sum(name in bound for bound, _ in cells.values()) <= 1, (cell, name)
+
+
+@lessons
+def test_an_interrupted_training_is_told_where_its_result_is_asserted(path):
+    cells = code_cells(path)
+    for n, cell in enumerate(cells):
+        if re.search(r"^(with Progress\(|\w+ = fit\()", cell.source, re.M):
+            following = next(c.source for c in cells[n + 1:] if "assert" in c.source)
+            assert "run the training cell again" in following, cell.id
 
 
 @lessons

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,9 +20,18 @@ def run(code):
 
 
 def test_make_test_runs_the_lessons_behind_the_block():
+    """As the Makefile has it: nbval starts each kernel in another folder, where a relative path would lead nowhere."""
     recipe = re.search(r"^test:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)[1]
     (lessons,) = (line for line in recipe.replace("\\\n", "").splitlines() if "--nbval" in line)
-    assert "PYTHONPATH=tests/offline " in lessons
+    assert "PYTHONPATH='$(CURDIR)/tests/offline' " in lessons
+
+
+def test_the_block_reaches_a_notebooks_kernel(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests" / "offline"))
+    cell = nbformat.v4.new_code_cell("import socket\nsocket.create_connection(('192.0.2.1', 80), timeout=1)")
+    with pytest.raises(CellExecutionError, match="must not use the network"):
+        NotebookClient(nbformat.v4.new_notebook(cells=[cell]), kernel_name="python3",
+                       resources={"metadata": {"path": tmp_path}}).execute()
 
 
 @pytest.mark.parametrize("call", [
@@ -27,6 +39,8 @@ def test_make_test_runs_the_lessons_behind_the_block():
     "socket.create_connection(('example.org', 80), timeout=1)",
     "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'?', ('192.0.2.1', 53))",
     "socket.gethostbyname('example.org')",
+    "socket.gethostbyaddr('192.0.2.1')",
+    "socket.create_connection(('localhost.example.org', 80), timeout=1)",
     "urllib.request.urlopen('http://192.0.2.1/', timeout=1)",
 ])
 def test_behind_the_block_no_call_leaves_the_machine(call):

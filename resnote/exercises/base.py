@@ -166,5 +166,8 @@ def short(value) -> str:
     """A value in a few words: numbers and text as they are, tensors by their shape, the rest by its type."""
     if hasattr(value, "shape"):
         return f"a {type(value).__name__} of shape {tuple(value.shape)}"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # nn.ReLU(tensor), say, cannot be printed
+        return f"a {type(value).__name__}"
     return text if len(text) <= 40 and "\n" not in text else f"a {type(value).__name__}"

@@ -78,7 +78,7 @@ def _check_dead_share(ask):
         got = float(ask(outputs))
         if not math.isclose(got, right, abs_tol=1e-6):
             raise Wrong(f"dead_share gave {got:.3g} where {words}.")
-    return "a dead unit passes no gradient on, for any image, so it cannot come back."
+    return "a dead unit passes no gradient on, for any image, so its own gradient cannot bring it back."
 
 
 # --- 3. which illness is it? ---------------------------------------------------------------------
@@ -89,15 +89,17 @@ def diagnose(shallow_train, deep_train, deep_test):
         return "degradation"
     if deep_test > deep_train + 0.05:
         return "overfitting"
-    return "healthy"
+    return "neither"
 
 
 _PATIENTS = (
     ((0.00, 0.40, 0.42), "degradation", "the deeper network is worse on the images it trains on"),
     ((0.02, 0.00, 0.20), "overfitting", "it learns its training images and fails on others"),
-    ((0.01, 0.02, 0.03), "healthy", "all errors are small and close"),
+    ((0.01, 0.02, 0.03), "neither", "all errors are close to each other"),
+    ((0.00, 0.07, 0.08), "degradation", "0.07 more errors on training images is more than 0.05"),
+    ((0.00, 0.04, 0.08), "neither", "both gaps are 0.04, which is not more than 0.05"),
     ((0.01, 0.30, 0.60), "degradation", "the training error is already worse, whatever the test error does on top"),
-    ((0.30, 0.10, 0.12), "healthy", "deeper is better here, on both sets"),
+    ((0.30, 0.10, 0.12), "neither", "deeper is better here, on both sets"),
     ((0.30, 0.32, 0.50), "overfitting", "the two training errors are within 0.05; the gap is between training and test"),
 )
 
@@ -106,8 +108,8 @@ def _check_diagnose(ask):
     for errors, right, why in _PATIENTS:
         got = ask(*errors)
         call = "diagnose({:.2f}, {:.2f}, {:.2f})".format(*errors)
-        if got not in ("degradation", "overfitting", "healthy"):
-            raise Wrong(f"{call} gave {short(got)}; it must give 'degradation', 'overfitting' or 'healthy'.")
+        if got not in ("degradation", "overfitting", "neither"):
+            raise Wrong(f"{call} gave {short(got)}; it must give 'degradation', 'overfitting' or 'neither'.")
         if got != right:
             raise Wrong(f"{call} gave {got!r}; {why}, so it is {right!r}.")
     return "training errors tell degradation, the gap to the test error tells overfitting."
@@ -134,7 +136,7 @@ class guesses:
     """The lesson's predictions; they stand here so that a cell does not give the answer away."""
 
     slope = Prediction(
-        "A gradient comes back through 30 sigmoids. Take the steepest slope a sigmoid has, at each. What is left of it, at best?",
+        "A gradient comes back through 30 sigmoids. Take the steepest slope a sigmoid has, at each. What do the slopes alone leave of it, at best?",
         {
             "about a thirtieth": "Slopes multiply, they do not add.",
             "about 10⁻¹⁸": "The steepest slope is ¼, and ¼ to the power of 30 is 9·10⁻¹⁹.",
@@ -155,11 +157,11 @@ class guesses:
     )
 
     gradients = Prediction(
-        "At the first step of training, with batch norm: how do the gradients of the 44-layer network look, at the first layers?",
+        "Before the first step of training, with batch norm: how do the gradients of the 44-layer network look, at the first layers?",
         {
             "Much smaller than at the last": "That is what vanishing would look like. Batch norm keeps the signal's size up.",
             "About the same": "That would be healthy. Batch norm fixes the forward signal, not the backward one.",
-            "Much larger than at the last": "They grow towards the input, at this size by a factor of a hundred or so.",
+            "Much larger than at the last": "Before the first step they grow towards the input, here by a factor of about a hundred.",
         },
         answer="Much larger than at the last",
     )

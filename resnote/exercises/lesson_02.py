@@ -28,6 +28,9 @@ def _check_residual_forward(ask):
         return 1.5 * x.flip(1) - 0.3
 
     got, fx = ask(f, x), f(x)
+    if isinstance(got, torch.nn.Module):
+        raise Wrong(f"your function returned a layer, {type(got).__name__}, and not a tensor. torch.relu(...) computes; "
+                    "nn.ReLU() builds a layer that computes when it is called.")
     if not isinstance(got, torch.Tensor):
         raise Wrong(f"your function returned {short(got)}; it must return a tensor.")
     right = torch.relu(fx + x)
@@ -45,14 +48,18 @@ def _check_residual_forward(ask):
         raise Wrong(f"the shape is right, the values differ by up to {(got - right).abs().max():.3g} from relu(F(x) + x).")
     if got.shape != right.shape:
         raise Wrong(f"you returned shape {tuple(got.shape)}; F(x) + x has the shape of x, {tuple(x.shape)}.")
-    for channels in (1, 3):
+    for what, smaller in (("1 of 4 channels", lambda x: x[:, :1]), ("3 of 4 channels", lambda x: x[:, :3]),
+                          ("1 of 3 rows", lambda x: x[:, :, :1])):
         try:
-            ask.raw(lambda x: x[:, :channels], x)
-        except (ValueError, AssertionError, RuntimeError):
+            ask.raw(smaller, x)
+        except ValueError:
             continue
-        raise Wrong(f"F(x) with {channels} of 4 channels went through. PyTorch repeats a single channel silently: compare "
-                    "fx.shape with x.shape, and raise a ValueError where they differ.")
-    return "the sum of two equal shapes, and nothing else."
+        except Exception as error:
+            raise Wrong(f"F(x) with {what} raised a {type(error).__name__} ({error}). Compare fx.shape with x.shape before "
+                        "you add, and raise a ValueError where they differ.") from None
+        raise Wrong(f"F(x) with {what} went through. PyTorch repeats what has length 1 silently: compare fx.shape with "
+                    "x.shape, and raise a ValueError where they differ.")
+    return "the sum of two equal shapes, then the ReLU."
 
 
 # --- 2. option A ---------------------------------------------------------------------------------
@@ -71,7 +78,9 @@ def _check_zero_pad(ask):
         if not isinstance(got, torch.Tensor):
             raise Wrong(f"{call} returned {short(got)}; it must return a tensor.")
         if got.shape != right.shape:
-            hint = ("The stride is missing: keep every stride-th row and column." if got.shape[2:] == x.shape[2:] and stride > 1
+            grown = [axis for axis in (0, 2, 3) if got.dim() == 4 and got.shape[axis] > x.shape[axis]]
+            hint = (f"Channels are axis 1: the zeros went to axis {grown[0]}." if grown else
+                    "The stride is missing: keep every stride-th row and column." if got.shape[2:] == x.shape[2:] and stride > 1
                     else "The new channels are missing." if got.shape[1] == 3 else
                     "Channels are axis 1: the zeros go there." if got.shape[1] != out_channels else
                     "Rows and columns: keep numbers 0, stride, 2·stride and so on.")
@@ -103,7 +112,7 @@ def slope_through(slopes):
 
 
 def _check_slope_through(ask):
-    for slopes in ((0.5,), (0.1, -0.2, 0.3), (0.0,) * 30, ()):
+    for slopes in ((0.5, 0.25), (0.1, -0.2, 0.3), (0.0,) * 30, (), (-1.5, 0.5)):
         got, right = ask(list(slopes)), slope_through(slopes)
         call = f"slope_through({list(slopes)})" if len(slopes) < 4 else "slope_through of 30 slopes of 0"
         if isinstance(got, torch.Tensor) and got.numel() == 1:
@@ -157,9 +166,9 @@ class guesses:
     )
 
     removed = Prediction(
-        "Take one block out of a trained network, and change nothing else. Which network notices less?",
-        {"The plain one": "What its next block gets is then of a kind that it has never seen.",
-         "The residual one": "Each block adds a little to what is there. Without one, the rest is still there.",
+        "Take one block out of a trained network, and train nothing again. Which network notices less?",
+        {"The plain one": "Each of its blocks needs what exactly the block before it makes.",
+         "The residual one": "A block adds to what is there. Without one, the rest is still there; the first ones add most.",
          "Neither survives": "One of them does."},
         answer="The residual one",
     )

@@ -15,6 +15,7 @@ from resnote.charts import WIDTH, describe, layer_chart, sci
 from resnote.data import digits
 from resnote.diagrams import as_image
 from resnote.explorers.base import Explorer, choice, slider, steps, switch
+from resnote.settings import SettingError, check_size
 from resnote.training import one_thread
 
 ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "ReLU": torch.relu}
@@ -46,7 +47,7 @@ PRESETS = {
 
 
 class Profile(NamedTuple):
-    """Spread of each layer's output, and norm of the gradient of each layer's weights."""
+    """Of each layer: spread of a unit's output over the images, mean over the units; norm of the weights' gradient."""
 
     spread: list[float]
     gradient: list[float]
@@ -55,7 +56,12 @@ class Profile(NamedTuple):
 @lru_cache(maxsize=8)  # the picture, its words and its still ask for the same one
 @one_thread()
 def propagate(state: State) -> Profile:
-    """Send 256 scanned digits forward and the cross-entropy's gradient back, at initialisation (seed 0)."""
+    """Send 256 scanned digits forward and the cross-entropy's gradient back, at initialisation (seed 0).
+
+    In float64: a signal that has all but vanished would be float32's rounding. Raises `SettingError` for a
+    setting that the controls do not have.
+    """
+    _check(state)
     images, labels, directions, last = _signal()
     activation = ACTIVATIONS[state.activation]
     weights = [(w * (GAINS[state.gain] / UNITS**0.5)).requires_grad_() for w in directions[:state.depth]]
@@ -65,17 +71,25 @@ def propagate(state: State) -> Profile:
         if state.batch_norm:
             x = F.batch_norm(x, None, None, training=True)
         x = activation(x)
-        spread.append(x.std().item())
+        spread.append(x.std(0).mean().item())
     gradients = torch.autograd.grad(F.cross_entropy(x @ last.T, labels), weights)
     return Profile(spread, [gradient.norm().item() for gradient in gradients])
+
+
+def _check(state):
+    if not 1 <= check_size("depth", state.depth) <= DEEPEST:
+        raise SettingError(f"depth is {state.depth}; the explorer draws 1 to {DEEPEST} layers.")
+    for name, known in (("activation", ACTIVATIONS), ("gain", GAINS)):
+        if getattr(state, name) not in known:
+            raise SettingError(f"{name}={getattr(state, name)!r} is not known. Use one of {', '.join(map(repr, known))}.")
 
 
 @cache
 def _signal():
     data, generator = digits(), torch.Generator().manual_seed(0)
-    last = torch.randn(10, UNITS, generator=generator) / UNITS**0.5
-    directions = torch.randn(DEEPEST, UNITS, UNITS, generator=generator)
-    return data.train_images[:IMAGES].flatten(1), data.train_labels[:IMAGES], directions, last
+    last = torch.randn(10, UNITS, generator=generator, dtype=torch.float64) / UNITS**0.5
+    directions = torch.randn(DEEPEST, UNITS, UNITS, generator=generator, dtype=torch.float64)
+    return data.train_images[:IMAGES].flatten(1).double(), data.train_labels[:IMAGES], directions, last
 
 
 class SignalExplorer(Explorer):
@@ -109,11 +123,16 @@ class SignalExplorer(Explorer):
 
     def says(self, before, state):
         spread, gradient = propagate(state)
-        moved = [f"{CONTROL_LABELS[f.name].capitalize()}: from {getattr(before, f.name)} to {getattr(state, f.name)}. "
+        moved = [f"{CONTROL_LABELS[f.name].capitalize()}: from {_word(getattr(before, f.name))} to "
+                 f"{_word(getattr(state, f.name))}. "
                  for f in fields(State) if before and getattr(before, f.name) != getattr(state, f.name)]
         return ((moved[0] if len(moved) == 1 else "")
                 + f"The signal's spread goes from {sci(spread[0])} to {sci(spread[-1])}; the gradient's norm is "
                 f"{sci(gradient[-1])} at the last layer and {sci(gradient[0])} at the first.")
+
+
+def _word(value) -> str:
+    return ("off", "on")[value] if isinstance(value, bool) else str(value)
 
 
 TITLES = ("Spread of the signal", "Gradient of the weights")

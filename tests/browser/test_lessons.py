@@ -138,14 +138,15 @@ def test_every_prediction_answers_a_wrong_guess_and_a_right_one(notebook, lesson
 
 
 @light
-def test_every_exercise_tells_an_open_answer_from_a_raising_and_from_the_solution(notebook, lesson):
+def test_every_exercise_tells_an_open_a_raising_a_wrong_and_a_right_answer_apart(notebook, lesson):
     exercises = importlib.import_module(f"resnote.exercises.lesson_{lesson[:2]}")
     for number in (1, 2, 3):
         cell, exercise = f"exercise-{number}", getattr(exercises, f"ex{number}")
         check = sources(lesson)[cell].splitlines()[-1]
         assert "Not answered yet" in notebook.output(cell).inner_text()
         raising = re.sub(r"return.*", "return 1 / 0", sources(lesson)[cell])
-        for source, outcome in ((raising, "ZeroDivisionError"),
+        wrong = re.sub(r"return.*", "return 'a guess'", sources(lesson)[cell])
+        for source, outcome in ((raising, "ZeroDivisionError"), (wrong, "Wrong:"),
                                 (f"import math\nimport torch\n{inspect.getsource(exercise.model)}\n{check}", "Right"),
                                 (sources(lesson)[cell], "Not answered yet")):
             notebook.run_cell(cell, source)

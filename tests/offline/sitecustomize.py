@@ -1,20 +1,25 @@
-"""On PYTHONPATH, every Python that starts refuses to leave this machine; kernels talk on the loopback only."""
+"""On PYTHONPATH, every Python that starts refuses to leave this machine; kernels talk on the loopback only.
 
+Programs that are not Python are not held back.
+"""
+
+import re
 import sys
 
-LOCAL = ("127.", "::1", "localhost")
+LOCAL = re.compile(r"127(\.\d+){3}|::1|localhost|0\.0\.0\.0")
+NAMES = "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"
 
 
 def refuse(event, args):
-    if event in ("socket.connect", "socket.sendto"):
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         address = args[1]
         host = address[0] if isinstance(address, tuple) else ""     # a Unix socket's address is a path
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+    elif event in NAMES:
         host = args[0] or ""
     else:
         return
     host = host.decode() if isinstance(host, bytes) else str(host)
-    if host and not host.startswith(LOCAL):
+    if host and not LOCAL.fullmatch(host):
         raise ConnectionRefusedError(f"A lesson must not use the network, and this one called {event} for {host!r}.")
 
 
