@@ -15,9 +15,10 @@ from torch import nn
 from torch.testing import assert_close
 
 from resnote import training
-from resnote.batchnorm import (BatchNorm, Cache, backward, estimate_population, fold, fold_network, forward,
-                               inference, population, update)
+from resnote.batchnorm import (BatchNorm, Cache, backward, estimate_population, forward, inference, population,
+                               update)
 from resnote.data import digits
+from resnote.folding import fold, fold_network
 from resnote.networks import SmallNet
 from resnote.settings import SettingError
 

@@ -603,7 +603,7 @@ def test_the_other_solutions_are_pytorchs():
     x = torch.randn(3, 4, 5, 3, generator=generator, dtype=torch.float64)
     gamma, beta, mean, var = torch.rand(4, 4, generator=generator, dtype=torch.float64) + 0.5
     weight, bias = torch.randn(4, 4, 3, 3, generator=generator, dtype=torch.float64), beta - mean
-    torch.testing.assert_close(lesson_04.batch_norm(x, gamma, beta, 0.2),
+    torch.testing.assert_close(lesson_04.batch_norm_images(x, gamma, beta, 0.2),
                                F.batch_norm(x, None, None, gamma, beta, True, eps=0.2), rtol=1e-12, atol=1e-12)
     kept = mean.clone(), var.clone()
     F.batch_norm(x, *kept, training=True, momentum=0.3)

@@ -20,8 +20,8 @@ class Wrong(Exception):
     """Raised by a checker with the sentence that says what is wrong with the answer."""
 
 
-class _NotAnswered(Exception):
-    pass
+class NotAnswered(Exception):
+    """Raised by a checker where the answer still holds a ``...``."""
 
 
 class _Raised(Exception):
@@ -94,7 +94,7 @@ class Exercise:
                                      f"check({self.name}), without brackets behind the name.")
         try:
             return _verdict("right", self._checker(_Asked(answer, self.model)))
-        except _NotAnswered:
+        except NotAnswered:
             return _verdict("not answered yet", f"replace the ... in {self.name}, then run this cell again. "
                                                 f"Stuck? Run exercises.{self.label}.hint() in a cell of its own.")
         except _Raised as raised:
@@ -141,10 +141,10 @@ class _Asked:
             result = self._answer(*args)
         except Exception as error:
             if "ellipsis" in str(error):  # ... is still in use: ... + 1
-                raise _NotAnswered from None
+                raise NotAnswered from None
             raise _Raised(call) from error
         if result is ...:
-            raise _NotAnswered
+            raise NotAnswered
         if result is None:
             raise Wrong(f"{call} returned nothing (None). Does every way through your function end in a return?")
         return result

@@ -7,14 +7,14 @@ from torch.overrides import TorchFunctionMode
 
 from resnote.exercises import suspects
 from resnote.exercises.backward_slips import WHY
-from resnote.exercises.base import Exercise, Wrong, _NotAnswered, short
+from resnote.exercises.base import Exercise, Wrong, NotAnswered, short
 from resnote.exercises.compare import check_tensor, far, near, slip
 from resnote.exercises.prediction import Prediction
 
 # --- 1. Algorithm 1 for images -------------------------------------------------------------------
 
 
-def batch_norm(x, gamma, beta, eps):
+def batch_norm_images(x, gamma, beta, eps):
     mu = x.mean(dim=(0, 2, 3), keepdim=True)
     var = x.var(dim=(0, 2, 3), correction=0, keepdim=True)
     x_hat = (x - mu) / torch.sqrt(var + eps)
@@ -40,7 +40,7 @@ def _check_batch_norm(ask):
         gamma, beta = torch.rand(2, shape[1], generator=generator, dtype=torch.float64) + 0.3
         with _NoBatchNorm() as watch:
             got = ask(x, gamma, beta, eps)
-        right = batch_norm(x, gamma, beta, eps)
+        right = batch_norm_images(x, gamma, beta, eps)
         check_tensor("what you returned", got, right, "Every value of x stays at its place.")
         if not near(got, right):
             raise Wrong(_why_not_batch_norm(got, x, gamma, beta, eps) or
@@ -126,7 +126,7 @@ def _check_pieces(got, dy, x, gamma, eps):
     if not isinstance(got, (tuple, list)):
         raise Wrong(f"bn_backward gave {short(got)}; it must give the six pieces in this order: return {order}.")
     if got and all(piece is ... for piece in got):
-        raise _NotAnswered
+        raise NotAnswered
     right = dict(zip(_PIECES, bn_backward(dy, x, gamma, eps)))
     for number, (name, symbol) in enumerate(_PIECES.items()):
         done = f"right so far: {', '.join(list(_PIECES)[:number]) or 'nothing yet'}. "
@@ -222,7 +222,7 @@ def _check_find_bug(ask):
     return "each bug shows in what a norm does, whoever wrote it."
 
 
-ex1 = Exercise("ex1", _check_batch_norm, solution=batch_norm, hints=(
+ex1 = Exercise("ex1", _check_batch_norm, solution=batch_norm_images, hints=(
     "A channel's values are x[:, c]: over the batch, the height and the width. It has one μ and one σ².",
     "x.mean(dim=(0, 2, 3), keepdim=True) has shape (1, C, 1, 1). For the variance, correction=0 divides by m.",
     "x̂ = (x − μ) / √(σ² + ε): ε is under the root.",

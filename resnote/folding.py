@@ -1,0 +1,122 @@
+"""Folding a batch norm into the layer before it: Algorithm 2, line 11 of Ioffe & Szegedy (2015), in the weights."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from resnote.batchnorm import NORMS, BatchNorm, line_11
+from resnote.settings import SettingError
+
+LAYERS = (nn.Conv2d, nn.Linear)  # that a batch norm can be folded into
+
+
+def fold(layer: nn.Module, norm: nn.Module) -> nn.Module:
+    """A new layer that computes norm(layer(x)) alone, with a bias; the two given stay as they are.
+
+    ``layer`` is an nn.Conv2d or nn.Linear, ``norm`` the batch norm behind it, in eval mode. Raises
+    `SettingError` for other layers, for a norm in training mode or without running statistics, and for
+    channel counts that differ.
+
+    Source: Algorithm 2, line 11, with x = Wu + b: y = (scale · W) u + (scale · b + shift).
+    """
+    if type(layer) not in LAYERS or not isinstance(norm, NORMS):
+        raise SettingError(f"fold got a {type(layer).__name__} and a {type(norm).__name__}; it needs an nn.Conv2d or "
+                           "nn.Linear, then the batch norm behind it.")
+    if norm.training:
+        raise SettingError("The batch norm is in training mode, where its mean and variance are those of each batch: "
+                           "nothing is fixed, and nothing can be folded. Call eval() first.")
+    if norm.running_mean is None:
+        raise SettingError("The batch norm has no running statistics and uses those of each batch, also in eval mode: "
+                           "nothing can be folded. Build and train it with track_running_stats=True.")
+    if len(norm.running_mean) != len(layer.weight):
+        raise SettingError(f"The layer gives {len(layer.weight)} channels and the batch norm is built for "
+                           f"{len(norm.running_mean)}. Fold the batch norm that stands behind the layer.")
+    gamma, beta = (norm.gamma, norm.beta) if isinstance(norm, BatchNorm) else (norm.weight, norm.bias)
+    W, b, folded = layer.weight, 0 if layer.bias is None else layer.bias, deepcopy(layer)
+    with torch.no_grad():
+        scale, shift = line_11(norm.running_mean, norm.running_var, gamma, beta, norm.eps)
+        folded.weight = nn.Parameter(scale.view(-1, *[1] * (W.dim() - 1)) * W, W.requires_grad)
+        folded.bias = nn.Parameter(scale * b + shift, W.requires_grad)
+    return folded
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def fold_network(network: nn.Module, images: Tensor) -> nn.Module:
+    """A copy of ``network``, in eval mode, with every batch norm behind a layer folded into that layer.
+
+    ``images``, one small batch, are sent through: a batch norm whose input is the very output of an
+    nn.Conv2d or nn.Linear is folded, with nn.Identity in its place. Other batch norms stay. Then the
+    images go through the copy as well, and both outputs must agree.
+
+    Raises
+    ------
+    SettingError
+        (a ValueError) for a network of which a part is in training mode, for a batch norm without running
+        statistics, and for outputs that differ, naming the pairs, as where something else uses the output
+        of the layer too.
+    """
+    training = [name for name, module in network.named_modules() if module.training]
+    if training:
+        raise SettingError(f"{training[0] or 'The network'} is in training mode, where batch norm uses the statistics "
+                           "of each batch: nothing is fixed, and nothing can be folded. Call network.eval() first.")
+    pairs, output = _pairs(network, images)
+    if not isinstance(output, Tensor) or output.numel() == 0 or not output.isfinite().all():
+        raise SettingError("What the network gives for these images is no tensor of finite numbers, so the folded "
+                           "network cannot be compared with it. Give images for which it is.")
+    folded = _folded(network, pairs)
+    if not _agrees(folded, images, output):
+        wrong = [pair for pair in pairs if not _agrees(_folded(network, [pair]), images, output)]
+        raise SettingError(
+            f"The output changes with {', '.join(f'{norm} folded into {layer}' for layer, norm in wrong or pairs)}. "
+            "Only the batch norm may use the layer's output, both must be called once and as modules, and no hook "
+            "may change a value. Fold the other pairs with fold(layer, norm).")
+    return folded
+
+
+def _pairs(network, images) -> tuple[list[tuple[str, str]], Tensor]:
+    """The names of each layer with a batch norm right behind it and of that norm; the network's output."""
+    names = {module: name for name, module in network.named_modules()}
+    made, pairs = {}, []
+
+    def note_output(layer, _inputs, output):
+        if output.dim() == layer.weight.dim():  # its channels are axis 1
+            made[id(output)] = layer, output, output._version  # kept alive, or another could get its id
+
+    def note_input(norm, inputs):
+        layer, output, version = made.get(id(inputs[0]), (None, None, None))
+        if layer and output._version == version:  # nothing, such as a ReLU, has changed it in place
+            pairs.append((names[layer], names[norm]))
+
+    with ExitStack() as hooks:
+        for module in names:
+            if type(module) in LAYERS:
+                hooks.callback(module.register_forward_hook(note_output).remove)
+            elif isinstance(module, NORMS):
+                hooks.callback(module.register_forward_pre_hook(note_input).remove)
+        output = network(images.clone())
+    return list(dict.fromkeys(pairs)), output
+
+
+def _folded(network, pairs) -> nn.Module:
+    folded, new = deepcopy(network), {}
+    for layer, norm in pairs:
+        layer, norm = folded.get_submodule(layer), folded.get_submodule(norm)
+        new |= {layer: fold(layer, norm), norm: nn.Identity().eval()}
+    for name, module in list(folded.named_modules(remove_duplicate=False)):  # a module may have two names
+        if module in new:
+            folded.set_submodule(name, new[module])
+    return folded
+
+
+def _agrees(folded, images, output) -> bool:
+    """Whether ``folded`` gives ``output``, to half the digits of its dtype, beside the largest number."""
+    try:
+        difference = (folded(images.clone()) - output).abs().max()
+    except AttributeError:  # something asks nn.Identity for a batch norm's weights
+        return False
+    return bool(difference <= torch.finfo(output.dtype).eps ** 0.5 * output.abs().max())
