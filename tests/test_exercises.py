@@ -104,14 +104,14 @@ def folded(weight, bias, gamma, beta, mean, var, eps, *, root=None, view=(-1, 1,
     scale = gamma / (var + eps).sqrt() if root is None else gamma / root
     shape = [n if v == -1 else 1 for n, v in zip(weight.shape, view)]
     return (weight * scale.view(shape) if math.prod(shape) == len(scale) else weight,
-            lesson_05.fold(weight, bias, gamma, beta, mean, var, eps)[1])
+            lesson_05.fold_into(weight, bias, gamma, beta, mean, var, eps)[1])
 
 
 def folded_bias(wrong):
     def answer(weight, bias, gamma, beta, mean, var, eps):
         b = torch.zeros_like(mean) if bias is None else bias
         given = SimpleNamespace(b=b, g=gamma, beta=beta, mean=mean, var=var, eps=eps, scale=gamma / (var + eps).sqrt())
-        return lesson_05.fold(weight, bias, gamma, beta, mean, var, eps)[0], wrong(given)
+        return lesson_05.fold_into(weight, bias, gamma, beta, mean, var, eps)[0], wrong(given)
     return answer
 
 
@@ -406,7 +406,7 @@ WRONG = {
         (lambda m, v, x, a: [t.float() for t in lesson_05.update(m, v, x, a)], "Keep the type"),
     ],
     "lesson_05.ex2": [
-        (lambda w, b, g, beta, mean, var, eps: lesson_05.fold(w, b, beta, g, mean, var, eps), "γ and β are exchanged"),
+        (lambda w, b, g, beta, mean, var, eps: lesson_05.fold_into(w, b, beta, g, mean, var, eps), "γ and β are exchanged"),
         (lambda *given: folded(*given, view=(1, -1, 1, 1)), "input channels, axis 1"),
         (lambda *given: folded(*given, view=(1, 1, 1, -1)), "kernel's columns"),
         (lambda *given: folded(*given, view=(1, 1, -1, 1)), "kernel's rows"),
@@ -421,12 +421,12 @@ WRONG = {
         (lambda *given: folded(*given, root=given[2].square() * (given[5] + given[6]).sqrt()),
          "divided by γ; multiply"),
         (lambda w, b, *rest: (w, b), "it is as it came. Multiply"),
-        (lambda w, *rest: (2.2 * lesson_05.fold(w, *rest)[0], rest[0]), "Each output channel's filter"),
-        (lambda w, *rest: (lesson_05.fold(w, *rest)[0][:1], rest[0]), "keeps its shape"),
-        (lambda *given: lesson_05.fold(*given)[::-1], "weight and bias are exchanged"),
-        (lambda *given: lesson_05.fold(*given)[0], "two tensors"),
-        (lambda *given: (lesson_05.fold(*given)[0], given[1]), "the folded bias is wrong: it is as it came"),
-        (lambda w, b, *rest: lesson_05.fold(w, None, *rest), "own bias is forgotten"),
+        (lambda w, *rest: (2.2 * lesson_05.fold_into(w, *rest)[0], rest[0]), "Each output channel's filter"),
+        (lambda w, *rest: (lesson_05.fold_into(w, *rest)[0][:1], rest[0]), "keeps its shape"),
+        (lambda *given: lesson_05.fold_into(*given)[::-1], "weight and bias are exchanged"),
+        (lambda *given: lesson_05.fold_into(*given)[0], "two tensors"),
+        (lambda *given: (lesson_05.fold_into(*given)[0], given[1]), "the folded bias is wrong: it is as it came"),
+        (lambda w, b, *rest: lesson_05.fold_into(w, None, *rest), "own bias is forgotten"),
         (folded_bias(lambda n: n.b - n.scale * n.mean + n.beta), "own bias is not scaled"),
         (folded_bias(lambda n: n.scale * n.b + n.beta), "the mean is forgotten"),
         (folded_bias(lambda n: n.scale * n.b - n.mean + n.beta), "the mean is not scaled"),
@@ -443,8 +443,8 @@ WRONG = {
         (folded_bias(lambda n: n.scale * (n.b - n.mean) + n.beta + 1), "Put conv(x)"),
         (folded_bias(lambda n: n.scale), "values differ"),
         (folded_bias(lambda n: 0), "must be a tensor"),
-        (lambda w, b, *rest: lesson_05.fold(w, b, *rest) if b is not None
-         else (lesson_05.fold(w, b, *rest)[0], rest[1]),
+        (lambda w, b, *rest: lesson_05.fold_into(w, b, *rest) if b is not None
+         else (lesson_05.fold_into(w, b, *rest)[0], rest[1]),
          "(for bias=None): the mean is forgotten"),
     ],
     "lesson_05.ex3": [
@@ -470,8 +470,8 @@ WRONG = {
         (lambda batches: (batches[-1].mean(0), batches[0].var(0)), "mean is wrong: that is the last batch's"),
         (lambda batches: (4 / 3 * torch.cat(batches).mean(0), batches[0].var(0)), "for the variance only"),
         (lambda batches: (torch.cat(batches).mean().expand(3), batches[0].var(0)), "the channels are mixed"),
-        (lambda batches: lesson_05.population(batches)[::-1], "exchanged"),
-        (lambda batches: lesson_05.population(batches)[0], "two tensors"),
+        (lambda batches: lesson_05.estimate(batches)[::-1], "exchanged"),
+        (lambda batches: lesson_05.estimate(batches)[0], "two tensors"),
     ],
 }
 
@@ -609,7 +609,7 @@ def test_the_other_solutions_are_pytorchs():
     F.batch_norm(x, *kept, training=True, momentum=0.3)
     torch.testing.assert_close(lesson_05.update(mean, var, x, 0.3), kept, rtol=1e-12, atol=1e-12)
     for b in (bias, None):
-        torch.testing.assert_close(F.conv2d(x, *lesson_05.fold(weight, b, gamma, beta, mean, var, 0.2)),
+        torch.testing.assert_close(F.conv2d(x, *lesson_05.fold_into(weight, b, gamma, beta, mean, var, 0.2)),
                                    F.batch_norm(F.conv2d(x, weight, b), mean, var, gamma, beta, eps=0.2),
                                    rtol=1e-12, atol=1e-12)
 

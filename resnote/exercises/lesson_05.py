@@ -88,7 +88,7 @@ def _batch_variances(x):
 # --- 2. folding ------------------------------------------------------------------------------------
 
 
-def fold(weight, bias, gamma, beta, mean, var, eps):
+def fold_into(weight, bias, gamma, beta, mean, var, eps):
     scale = gamma / torch.sqrt(var + eps)
     if bias is None:
         bias = torch.zeros_like(mean)
@@ -104,8 +104,8 @@ def _check_fold(ask):
         bias, beta, mean = torch.randn(3, out_channels, generator=generator, dtype=torch.float64) + 0.5
         gamma, var = torch.rand(2, out_channels, generator=generator, dtype=torch.float64) + 0.6
         bias, eps = bias if has_bias else None, 0.2
-        got, right = ask(weight, bias, gamma, beta, mean, var, eps), fold(weight, bias, gamma, beta, mean, var, eps)
-        check_pair("fold", "weight, bias", got)
+        got, right = ask(weight, bias, gamma, beta, mean, var, eps), fold_into(weight, bias, gamma, beta, mean, var, eps)
+        check_pair("fold_into", "weight, bias", got)
         if all(isinstance(one, torch.Tensor) for one in got) and near(got[0], right[1]) and near(got[1], right[0]):
             raise Wrong("weight and bias are exchanged: return weight, bias.")
         check_tensor("the folded weight", got[0], right[0], "The convolution keeps its shape.")
@@ -182,7 +182,7 @@ def _why_not_bias(got, bias, gamma, beta, mean, var, eps):
 # --- 3. Algorithm 2's population statistics ---------------------------------------------------------
 
 
-def population(batches):
+def estimate(batches):
     m = len(batches[0])
     mean = torch.stack([x.mean(0) for x in batches]).mean(0)
     var = torch.stack([x.var(0, correction=0) for x in batches]).mean(0)
@@ -194,9 +194,9 @@ def _check_population(ask):
     for number, m, channels in ((6, 4, 3), (3, 2, 5)):
         shifts = torch.randn(number, 1, channels, generator=generator, dtype=torch.float64)
         x = 1.3 * torch.randn(number, m, channels, generator=generator, dtype=torch.float64) + shifts + 0.5
-        got, right = ask([batch.clone() for batch in x]), population(x)
+        got, right = ask([batch.clone() for batch in x]), estimate(x)
         call = f"for {number} batches of {m}"
-        check_pair("population", "mean, var", got)
+        check_pair("estimate", "mean, var", got)
         for name, value, wanted in zip(("the mean", "the variance"), got, right):
             check_tensor(name, value, wanted, "One number for each channel.")
         if near(got[0], right[1]) and near(got[1], right[0]):
@@ -253,13 +253,13 @@ ex1 = Exercise("ex1", _check_update, solution=update, hints=(
     "In PyTorch, momentum is the share of the new: (1 − momentum) · old + momentum · batch.",
     "The variance that is kept is unbiased, divided by m − 1: x.var(dim=(0, 2, 3), correction=1).",
 ))
-ex2 = Exercise("ex2", _check_fold, solution=fold, hints=(
+ex2 = Exercise("ex2", _check_fold, solution=fold_into, hints=(
     "Write batch norm in eval mode as scale · z + shift, with z = Wx + b. What is the scale? What is the shift?",
     "scale = γ / √(var + ε), one for each output channel: axis 0 of the weight, so scale.view(-1, 1, 1, 1).",
     "scale · (Wx + b − mean) + β: what multiplies x is the new weight, the rest is the new bias.",
     "The new bias is scale · (b − mean) + β. Without a bias, b is 0.",
 ))
-ex3 = Exercise("ex3", _check_population, solution=population, hints=(
+ex3 = Exercise("ex3", _check_population, solution=estimate, hints=(
     "The batches have the same size m. Each has a mean and a variance; Algorithm 2 averages both over the batches.",
     "A batch's own variance, divided by m, is too small on average. Bessel's m / (m − 1) makes up for it.",
     "torch.stack([...]).mean(0) averages a list of tensors; x.var(0, correction=0) is a batch's biased variance.",
