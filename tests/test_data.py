@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import hashlib
 import os
 import pickle
 import random
@@ -102,6 +103,11 @@ def test_digits_are_the_same_on_every_call_whatever_was_seeded_or_changed_before
     second = digits()
     assert all(map(torch.equal, kept, tensors(second)))
     assert (first.mean, first.std) == (second.mean, second.std)
+
+
+def test_the_split_is_the_one_that_the_recorded_study_was_made_with(scans):
+    assert scans.test_labels[:12].tolist() == [2, 0, 4, 9, 4, 1, 2, 4, 6, 7, 9, 1]
+    assert hashlib.sha256(bytes(scans.test_labels.tolist())).hexdigest().startswith("761b0c5b17762fe1")
 
 
 def test_digits_leave_every_random_generator_as_it_was():
@@ -380,6 +386,11 @@ def test_an_array_of_more_or_fewer_bytes_than_its_shape_is_refused(folder, shape
 def test_other_class_names_than_ten_are_refused(folder, names):
     (folder / META).write_bytes(pickle.dumps({b"label_names": names}, 4))
     assert_refused(folder, META, "does not list ten names")
+
+
+def test_a_class_name_that_is_not_utf_8_is_read_with_a_mark_in_the_place_of_the_byte(folder):
+    (folder / META).write_bytes(pickle.dumps({b"label_names": [*NAMES[:9], b"caf\xe9"]}, 4))
+    assert cifar10(folder).classes[8:] == ("ship", "caf\N{REPLACEMENT CHARACTER}")
 
 
 @pytest.mark.parametrize("content", [{b"fine_label_names": NAMES}, {"label_names": NAMES}, NAMES])

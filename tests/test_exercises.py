@@ -1,7 +1,9 @@
 """Every exercise takes its solution, and says of each plausible wrong answer what is wrong with it."""
 
 import inspect
+import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -138,6 +140,8 @@ WRONG = {
         (lambda k, c: (2 / (k * c)) ** 0.5, "the kernel is square"),
         (lambda k, c: (2 * k * k * c) ** 0.5, "divide by fan_in"),
         (lambda k, c: 0.01, "would change by a factor"),
+        (lambda k, c: (2 / (9 * c)) ** 0.5, "he_std(1, 64) gave"),
+        (lambda k, c: (2 / ((4 * k - 3) * c)) ** 0.5, "he_std(5, 7) gave"),     # 4k − 3 is k² for 1 and 3
         (lambda k, c: "0.1", "one number"),
     ],
     "lesson_01.ex2": [
@@ -167,6 +171,7 @@ WRONG = {
         (lambda f, x: f(x) + x.relu(), "x goes around as it is"),
         (lambda f, x: f(x).relu() + x.relu(), "one ReLU"),
         (lambda f, x: (f(x) - x).relu(), "The block adds"),
+        (lambda f, x: (x + x).relu(), "F is not called"),
         (lambda f, x: (f(f(x)) + 0).relu(), "applied twice"),
         (lambda f, x: (f(x) + x).relu(), "repeats what has length 1 silently"),
         (lambda f, x: torch.nn.ReLU(f(x) + x), "torch.relu(...) computes"),
@@ -179,6 +184,7 @@ WRONG = {
     "lesson_02.ex2": [
         (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, 1), "The stride is missing"),
         (lambda x, c, s: x[:, :, ::s, ::s], "new channels are missing"),
+        (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, min(s, 2)), "zero_pad_shortcut(x, 8, 3) gave"),
         (lambda x, c, s: F.pad(x[:, :, ::s, ::s], (0, 0, 0, c - 3)), "must be"),
         (lambda x, c, s: torch.cat([x[:, :, ::s, ::s]] * c, 0), "the zeros went to axis 0"),
         (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, s).roll(c - 3, 1), "before x's channels"),
@@ -194,6 +200,8 @@ WRONG = {
         (lambda slopes: sum(1 + s for s in slopes), "multiply"),
         (lambda slopes: math.prod(abs(1 + s) for s in slopes), "and it is"),
         (lambda slopes: sum(slopes), "each block adds its 1"),
+        (lambda slopes: math.prod(1 + s for s in slopes) if slopes else 0, "slope_through([]) gave 0"),
+        (lambda slopes: math.prod(1 + s for s in slopes) if any(slopes) or not slopes else 0, "30 slopes of 0 gave 0"),
         (lambda slopes: 7, "and it is"),
         (lambda slopes: "1", "one number"),
     ],
@@ -496,6 +504,13 @@ def test_a_wrong_answer_is_told_what_is_wrong(name, answer, words):
     assert words in verdict.text
 
 
+@pytest.mark.parametrize("errors, illness", [
+    ((0.0, 0.06, 0.06), "degradation"), ((0.0, 0.04, 0.05), "neither"), ((0.0, 0.0, 0.06), "overfitting"),
+    ((0.0, 0.01, 0.05), "neither"), ((0.0, 0.06, 0.5), "degradation"), ((0.5, 0.1, 0.16), "overfitting")])
+def test_a_gap_of_more_than_five_in_a_hundred_is_an_illness(errors, illness):
+    assert lesson_01.diagnose(*errors) == illness
+
+
 @each_exercise
 def test_an_untouched_exercise_is_not_answered_yet(exercise):
     def untouched(*args):
@@ -720,6 +735,15 @@ def test_a_prediction_answers_each_choice_and_keeps_the_answer_folded_on_a_still
     assert "Yes &lt;b&gt;." in reply.value and "again" not in reply.value
     still = guess._repr_mimebundle_()["text/html"]
     assert "<details>" in still and still.index("2 + 2?") < still.index("<details>") < still.index("Yes &lt;b&gt;.")
+
+
+def test_the_guesses_about_44_layers_are_answered_as_the_recorded_study_answers_them():
+    study = json.loads((Path(__file__).parents[1] / "benchmarks" / "degradation.json").read_text())
+    errors = {key: [run["train_error"] for run in study["runs"] if key == (run["block"], run["depth"]) and
+                    (run["epochs"], run["learning_rate"]) == (10, 0.1)] for key in (("plain", 8), ("plain", 44), ("residual", 44))}
+    assert max(errors["plain", 8]) < 0.01 and min(errors["plain", 44]) > 0.3 and max(errors["residual", 44]) < 0.01
+    assert lesson_01.guesses.deeper.answer == "The shallow one"
+    assert lesson_02.guesses.repaired.answer == "near 0"
 
 
 def test_a_prediction_refuses_an_answer_that_is_no_choice():

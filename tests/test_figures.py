@@ -70,6 +70,20 @@ def test_learning_draws_every_seed_and_names_a_group_once(drawn):
     assert [line.get_color() for line in axes.get_lines()] == ["C0", "C0", "C1"]
 
 
+def test_no_error_from_0_to_100_percent_leaves_the_frame_of_learning(drawn):
+    low, high = figures.learning({"a": [0.0, 1.0]}, "").axes[0].get_ylim()
+    assert low <= 0 and high >= 100
+
+
+def test_five_groups_are_five_lines_and_five_names_in_every_figure_by_group(drawn):
+    names = list("abcde")
+    for figure in (figures.by_layer({name: [1.0, 2.0] for name in names}, "norm", ""),
+                   figures.learning({name: [0.2, 0.1] for name in names}, ""),
+                   figures.dots({name: {8: [0.1], 44: [0.2]} for name in names}, "layers", "error, %", "")):
+        axes = figure.axes[0]
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == list(lines(axes)) == names
+
+
 def test_learning_takes_runs_that_were_interrupted_before_their_first_epoch(drawn):
     axes = figures.learning({"a": [[], [0.5]], "b": []}, "").axes[0]
     assert [list(line.get_ydata()) for line in axes.get_lines()] == [[], [50], []]

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from resnote.blocks import BasicBlock, PlainBlock
@@ -57,12 +58,52 @@ def test_each_stage_halves_the_image_and_doubles_the_channels(side, sides):
     assert network(torch.randn(3, 2, side, side)).shape == (3, 7)
 
 
+def test_by_default_grey_images_enter_8_channels_and_leave_as_10_scores():
+    stem, fc = 9 * 8 + 2 * 8, 32 * 10 + 10
+    convolutions = 9 * (2 * 8 * 8 + 8 * 16 + 16 * 16 + 16 * 32 + 32 * 32)
+    assert parameters(SmallNet("plain", 8)) == stem + convolutions + 2 * 2 * (8 + 16 + 32) + fc == 19_074
+
+
+@pytest.mark.parametrize("block", ["plain", "residual"])
+def test_its_scores_are_those_of_a_forward_pass_by_hand(block):
+    torch.manual_seed(5)
+    network = SmallNet(block, 14, width=3, in_channels=2, classes=4).double()
+    for weight in network.parameters():
+        if weight.dim() == 1:       # gamma, beta and the last bias: not 1 and 0
+            nn.init.normal_(weight, 0.5)
+    x = images = torch.randn(5, 2, 8, 9, dtype=torch.float64)
+    weights = iter(network.parameters())
+
+    def conv_bn(x, stride=1):
+        x = F.conv2d(x, next(weights), stride=stride, padding=1)
+        return F.batch_norm(x, None, None, next(weights), next(weights), training=True)
+
+    x = conv_bn(x).relu()
+    for stride in (1, 1, 2, 1, 2, 1):
+        fx = conv_bn(conv_bn(x, stride).relu())
+        shortcut = torch.zeros_like(fx)
+        if block == "residual":
+            shortcut[:, :x.shape[1]] = x[:, :, ::stride, ::stride]
+        x = (fx + shortcut).relu()
+    scores = x.flatten(2).mean(2) @ next(weights).T + next(weights)
+    torch.testing.assert_close(network(images), scores, rtol=1e-9, atol=1e-9)     # float64, 14 layers
+    assert next(weights, None) is None
+
+
 def test_its_weights_have_he_spread():
     torch.manual_seed(0)
     for conv in (m for m in SmallNet("plain", 8, width=32).modules() if isinstance(m, nn.Conv2d)):
         spread = math.sqrt(2 / (9 * conv.in_channels))
         assert conv.weight.std().item() == pytest.approx(spread, rel=6 / math.sqrt(2 * conv.weight.numel()))
         assert conv.bias is None
+
+
+def test_its_weights_are_normal_and_so_one_in_22_is_beyond_two_spreads():
+    torch.manual_seed(0)
+    convs = [m for m in SmallNet("plain", 8, width=32).modules() if isinstance(m, nn.Conv2d)]
+    z = torch.cat([conv.weight.flatten() * math.sqrt(9 * conv.in_channels / 2) for conv in convs])
+    share = math.erfc(math.sqrt(2))     # 0.0455; a uniform weight stays within √3
+    assert (z.abs() > 2).double().mean().item() == pytest.approx(share, abs=6 * math.sqrt(share / len(z)))
 
 
 @pytest.mark.parametrize("depth, offered", [(9, "8 or 14"), (2, "8 or 14"), (7, "8 or 14"), (50 + 1, "50 or 56"), (43, "38 or 44")])

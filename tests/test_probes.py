@@ -149,6 +149,26 @@ def test_gradients_are_measured_under_no_grad_too():
         assert probe(net, images, labels)[0].gradient > 0
 
 
+def test_labels_of_any_whole_number_type_give_the_same_gradients():
+    net, (images, labels) = network(), examples()
+    expected = probe(net, images, labels)
+    for dtype in (torch.int32, torch.uint8):
+        assert probe(net, images, labels.to(dtype)) == expected
+
+
+def test_a_layer_whose_output_is_not_used_is_listed_without_a_gradient():
+    class Aside(Net):
+        def forward(self, x):
+            self.aside(x.mean((2, 3)))
+            return super().forward(x)
+
+    net, (images, labels) = Aside().double(), examples()
+    net.aside = nn.Linear(1, 2).double()
+    stats = probe(net, images, labels)
+    assert [layer.name for layer in stats] == ["aside", "conv1", "relu", "conv2", "fc"]
+    assert [layer.gradient is None for layer in stats] == [True, False, True, False, False]
+
+
 def test_running_statistics_are_used_where_that_is_asked_for():
     net, (images, labels) = network(), examples()
     net.bn.running_mean.fill_(100.0)
@@ -218,6 +238,14 @@ def test_hooks_grads_buffers_modes_and_random_state_are_as_before_even_after_an_
     assert net.bn.track_running_stats
     assert torch.equal(torch.get_rng_state(), random)
     assert torch.is_grad_enabled()
+
+
+def test_it_computes_in_one_thread_and_gives_the_others_back():
+    torch.set_num_threads(2)
+    net, seen = network(), []
+    net.conv1.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    probe(net, *examples())
+    assert (seen, torch.get_num_threads()) == ([1], 2)
 
 
 # --- what it refuses -------------------------------------------------------------------------

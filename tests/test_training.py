@@ -142,6 +142,23 @@ def test_fit_does_what_a_hand_written_loop_does_on_the_same_batches(schedule):
         same(ours.state_dict()[name], value, msg=name)
 
 
+def test_left_to_itself_fit_uses_the_papers_momentum_and_weight_decay_and_a_cosine_from_a_tenth():
+    examples = data(140, 9)
+    examples.train_images, examples.test_images = examples.train_images.double(), examples.test_images.double()
+    losses, _ = by_hand(network().double(), examples, epochs=10, batch_size=128, schedule="cosine", learning_rate=0.1,
+                        momentum=0.9, weight_decay=1e-4, seed=0)
+    assert_close(fit(network().double(), examples).loss, losses, rtol=1e-8, atol=1e-8)  # float64, 20 steps
+
+
+def test_a_frozen_weight_stays_and_the_others_learn():
+    module = network()
+    module[0].weight.requires_grad_(False)
+    before = state(module)
+    assert fit(module, data(), **SETTINGS).stopped is None
+    assert torch.equal(module[0].weight, before["0.weight"])
+    assert not torch.equal(module[3].weight, before["3.weight"])
+
+
 def test_the_same_seed_gives_the_same_history_and_weights_and_another_seed_another():
     first, again, other = network(), network(), network()
     kept = fit(first, data(), **SETTINGS)
@@ -226,6 +243,24 @@ class Failure(Exception):
 
 def fail(_step):
     raise Failure
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_error_computes_in_one_thread_and_gives_the_others_back(fails):
+    class Threads(nn.Module):
+        def forward(self, x):
+            seen.append(torch.get_num_threads())
+            if fails:
+                raise Failure
+            return x
+
+    torch.set_num_threads(2)
+    seen = []
+    try:
+        error(network(extra=Threads()), *examples(9))
+    except Failure:
+        assert fails
+    assert (set(seen), torch.get_num_threads()) == ({1}, 2)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -338,6 +373,13 @@ def test_an_ignored_interrupt_stays_ignored():
         signal.signal(signal.SIGINT, before)
 
 
+def test_a_handler_outside_python_is_left_alone(monkeypatch):
+    """Python shows it as None, and could not put it back."""
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    monkeypatch.setattr(signal, "signal", fail)
+    assert fit(network(), data(), **SETTINGS).stopped is None
+
+
 # --- divergence ------------------------------------------------------------------------------
 
 
@@ -390,6 +432,7 @@ def test_a_gradient_that_is_not_finite_does_not_reach_the_weights():
     seen = noting_weights(module)
     history = fit(module, data(), **SETTINGS)
     assert history.steps == 2 and "At step 3 of 9 the gradient was no longer a finite number" in history.stopped
+    assert "(learning rate 0.0442)" in history.stopped     # 0.05 (1 + cos(2/9 π)) / 2
     assert "such as 0.005." in history.stopped
     assert_same_bits(dict(module.named_parameters()), seen[2])
 
@@ -449,6 +492,28 @@ def test_error_changes_no_buffer_mode_or_random_state_even_when_the_network_fail
     assert [part.training for part in module.modules()] == modes
     assert all(part.track_running_stats for part in module.modules() if isinstance(part, nn.BatchNorm2d))
     assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_batch_norm_outside_of_images_is_measured_and_refused_like_that_of_images():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(36, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, CLASSES))
+    images, labels = examples(12, brightness=5.0)
+    before = state(module)
+    with training.measuring(module), torch.no_grad():
+        scores = module(images)
+    assert_same_bits(before, state(module))
+    assert_close(scores, deepcopy(module).train()(images))
+    with pytest.raises(SettingError, match="over a single image"):
+        error(module, images[:1], labels[:1])
+    with pytest.raises(SettingError, match="batch_size is 1 and the network has batch norm"):
+        fit(module, data(), batch_size=1)
+
+
+def test_a_batch_norm_without_running_statistics_stays_without_them():
+    module = network()
+    module[1] = nn.BatchNorm2d(5, track_running_stats=False)
+    error(module, *examples(12))
+    assert [module[place].track_running_stats for place in (1, 4)] == [False, True]
 
 
 def test_error_uses_no_dropout():

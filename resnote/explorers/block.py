@@ -62,7 +62,8 @@ def bare_pytorch(state: State) -> str:
     if block.problem is None:
         return f"adds, and returns {format_shape(block.rows[-1].output)}."
     if block.problem.where == "shortcut":
-        return "refuses a negative number of padding channels, or cuts channels off."
+        return (f"cuts channels off x without a word where F.pad pads, and returns "
+                f"{format_shape(block.residual[-1].output)}; torch.zeros refuses the negative number.")
     fx, x = block.residual[-1].output, block.input
     if fx == x:  # a stride on an image of one pixel
         return f"adds, and returns {format_shape(x)}."
