@@ -17,6 +17,8 @@ CLAIMS = {
     "01_plain_networks": ["P1", "P2", "N1", "N2"],
     "02_residual_block": ["R1", "R2", "R3", "R4"],
     "03_bottleneck": [f"B{n}" for n in range(1, 12)],
+    "04_batch_norm_training": [f"N{n}" for n in (3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18, 20)],
+    "05_batch_norm_inference": [f"N{n}" for n in (12, 13, 14, 15, 19, 21)],
 }
 
 lessons = pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)

@@ -16,8 +16,12 @@ from page import ExplorerPage, sequences
 
 from resnote import explorers
 
-EXPLORERS = {"01_plain_networks": explorers.SignalExplorer, "02_residual_block": explorers.BlockExplorer}
-TRAINING = {"01_plain_networks": "train", "02_residual_block": "train"}  # the cell that trains longest
+EXPLORERS = {"01_plain_networks": explorers.SignalExplorer, "02_residual_block": explorers.BlockExplorer,
+             "04_batch_norm_training": explorers.NormalizationExplorer,
+             "05_batch_norm_inference": explorers.InferenceExplorer}
+# The cell that trains longest, and how the cells with its picture and its facts begin.
+TRAINING = {"01_plain_networks": ("train", "train"), "02_residual_block": ("train", "train"),
+            "04_batch_norm_training": ("rates-train", "rates"), "05_batch_norm_inference": ("stale-train", "stale")}
 
 
 def sources(lesson):
@@ -158,20 +162,20 @@ def test_every_exercise_tells_an_open_a_raising_a_wrong_and_a_right_answer_apart
 @light
 def test_an_interrupted_training_says_so_and_runs_again(notebook, lesson):
     """Kernel → Interrupt Kernel in the middle of the longest cell: no traceback, and the next run is whole."""
-    cell = TRAINING[lesson]
+    cell, name = TRAINING[lesson]
     notebook.run_cell(cell)
     notebook.output(cell).get_by_text(re.compile(r"[1-9]\d* of \d+ epochs")).wait_for(timeout=60_000)
     notebook.interrupt()
     notebook.output(cell).get_by_text("interrupted after").wait_for(timeout=20_000)
     notebook.settle()
     assert notebook.cell_errors() == []
-    notebook.run_cell(f"{cell}-picture")
+    notebook.run_cell(f"{name}-picture")
     notebook.settle()
-    assert notebook.output(f"{cell}-picture").locator("img").count() == 1
-    notebook.run_cell(f"{cell}-facts")              # what it states cannot be known now, and it says so
+    assert notebook.output(f"{name}-picture").locator("img").count() == 1
+    notebook.run_cell(f"{name}-facts")              # what it states cannot be known now, and it says so
     notebook.settle()
     assert "run the training cell again" in " ".join(notebook.cell_errors())
-    for again in (cell, f"{cell}-picture", f"{cell}-facts"):
+    for again in (cell, f"{name}-picture", f"{name}-facts"):
         notebook.run_cell(again)
         notebook.settle(timeout=120)
     assert "finished" in notebook.output(cell).inner_text()
