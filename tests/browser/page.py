@@ -21,7 +21,14 @@ def sequences(control) -> list:
         return [round(control.min + n * control.step, 10) for n in range(count + 1)]
     if isinstance(control, widgets.Checkbox):
         return [False, True]
-    return list(control.options)
+    return [option[1] if isinstance(option, tuple) else option for option in control.options]
+
+
+def labels(control) -> list[str]:
+    """What the readout says at each of these positions."""
+    if hasattr(control, "options"):
+        return [option[0] if isinstance(option, tuple) else str(option) for option in control.options]
+    return list(map(str, sequences(control)))
 
 
 class ExplorerPage:
@@ -78,13 +85,15 @@ class ExplorerPage:
         drawings = self.output.locator("svg[role=img]").evaluate_all(
             """drawings => drawings.map(drawing => [drawing.viewBox.baseVal.width, drawing.viewBox.baseVal.height,
                 [...drawing.querySelectorAll('text')].map(text => {
-                    const {x, y, width, height} = text.getBBox();
-                    return [text.textContent, x, y, x + width, y + height];
+                    const frame = drawing.getBoundingClientRect(), box = text.getBoundingClientRect();
+                    const scale = drawing.viewBox.baseVal.width / frame.width;
+                    const [x, y] = [(box.left - frame.left) * scale, (box.top - frame.top) * scale];
+                    return [text.textContent, x, y, x + box.width * scale, y + box.height * scale];
                 })])""")
         assert drawings
         for width, height, texts in drawings:
             for words, left, top, right, bottom in texts:
-                assert 0 <= left and right <= width and 0 <= top and bottom <= height, (words, right, bottom)
+                assert -1 <= left and right <= width + 1 and -1 <= top and bottom <= height + 1, (words, right, bottom)
             for n, (words, *a) in enumerate(texts):
                 for others, *b in texts[n + 1:]:
                     apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] + 3 or b[3] <= a[1] + 3

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from conftest import NOTEBOOKS, SCREENSHOTS
 from lab import Slider, screenshot, watch_flicker
-from page import ExplorerPage, sequences
+from page import ExplorerPage, labels, sequences
 
 from resnote import explorers
 
@@ -106,7 +106,7 @@ def test_a_hand_that_moves_fast_leaves_the_state_of_where_it_stopped(notebook, l
     for _ in range(3):
         slider.drag(choose.random(), steps=60)
         notebook.settle()
-        stopped = next(p for p in sequences(control) if str(p) == slider.value)
+        stopped = dict(zip(labels(control), sequences(control)))[slider.value]
         explorer.assert_shows(replace(start, **{field: stopped}))
 
 
