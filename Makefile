@@ -20,7 +20,7 @@ lab: .venv/lab
 		$(ROOT) $(JUPYTER_FLAGS)
 
 test: .venv/test
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
 	PYTHONPATH='$(CURDIR)/tests/offline' $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout 120 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 

@@ -13,6 +13,7 @@ from resnote.explorers import bottleneck as lesson
 from resnote.explorers.bottleneck import PRESETS, State
 
 LESSON = "03_bottleneck.ipynb"
+pytestmark = pytest.mark.xdist_group(LESSON)
 CHANNELS = [f"{block}_{part}" for block in ("basic", "bottleneck") for part in ("in", "width", "out")]
 
 

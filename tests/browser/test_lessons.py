@@ -28,7 +28,8 @@ def sources(lesson):
     return {cell.id: cell.source for cell in nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", 4).cells if cell.cell_type == "code"}
 
 
-@pytest.fixture(params=EXPLORERS)
+# One worker a lesson: it is opened and run once.
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in EXPLORERS])
 def lesson(request):
     return request.param
 
