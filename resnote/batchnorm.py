@@ -80,8 +80,9 @@ def backward(dy: Tensor, cache: Cache) -> tuple[Tensor, Tensor, Tensor]:
 
     Source: the six equations after Algorithm 1 in §3, which have no numbers.
     """
+    _check_cache(cache)
     x, mu, var, x_hat, gamma, eps = cache
-    if dy.shape != x.shape or dy.dtype != x.dtype:
+    if not isinstance(dy, Tensor) or dy.shape != x.shape or dy.dtype != x.dtype:
         raise SettingError(f"dy is {_describe(dy)} and x is {_describe(x)}; dy has one number for each number of y, "
                            "and y is like x. Give the gradient of the loss with respect to y.")
     m, gamma, std = _count(x), 1 if gamma is None else gamma, (var + eps).sqrt()
@@ -111,6 +112,7 @@ def update(running_mean: Tensor, running_var: Tensor, cache: Cache, momentum: fl
 
     Source: `torch.nn.BatchNorm2d`; §3.1 mentions moving averages, to follow a model while it trains.
     """
+    _check_cache(cache)
     _check_vectors(cache.x, running_mean=running_mean, running_var=running_var)
     _check_momentum(momentum)
     if momentum is None:
@@ -138,6 +140,9 @@ def population(means, variances, m: int) -> tuple[Tensor, Tensor]:
         raise SettingError("m is 1, and m/(m-1) divides by 0: one value a channel has no variance. Use batches with "
                            "2 values or more.")
     means, variances = list(means), list(variances)
+    if not all(isinstance(value, Tensor) and value.dim() == 1 for value in means + variances):
+        raise SettingError("The means and variances must be tensors (C), one of each for every batch, or tensors "
+                           "(batches, C). Give those of forward's caches.")
     if not means or len(means) != len(variances) or len({value.shape for value in means + variances}) != 1:
         raise SettingError(f"There are {len(means)} means and {len(variances)} variances; there must be one of each "
                            "for every batch, all of one shape (C), and at least one batch.")
@@ -156,6 +161,9 @@ def inference(x: Tensor, mean: Tensor, var: Tensor, gamma: Tensor | None = None,
     Source: Algorithm 2, line 11.
     """
     _check(x, eps, mean=mean, var=var, gamma=gamma, beta=beta)
+    if (var < 0).any():
+        raise SettingError(f"The variance of channel {int((var < 0).nonzero()[0])} (counted from 0) is "
+                           f"{var[var < 0][0].item():.3g}; it must be 0 or more.")
     x_, batch = _channels_last(x)
     _check_finite(x, (x_.detach() * 0).sum(batch))
     scale, shift = line_11(mean, var, gamma, beta, eps)
@@ -251,6 +259,9 @@ def estimate_population(network: nn.Module, batches: Iterable[Tensor]) -> None:
 
         norm.train().register_forward_pre_hook(note)
     for seen, batch in enumerate(batches, start=1):
+        if not isinstance(batch, Tensor):
+            raise SettingError(f"A batch is a {type(batch).__name__}; give the images alone, as tensors, such as "
+                               "[images for images, _ in loader].")
         twin(batch)
     if seen == 0:
         raise SettingError("There is no batch to take statistics from. Give several, such as images.split(64).")
@@ -285,6 +296,12 @@ def _check_vectors(x, **vectors) -> None:
         if not isinstance(vector, Tensor) or vector.shape != x.shape[1:2] or vector.dtype != x.dtype:
             raise SettingError(f"x is {_describe(x)}, with {x.shape[1]} channels, and {name} is {_describe(vector)}. "
                                f"Give {name} one number for each channel, ({x.shape[1]},), and the dtype of x.")
+
+
+def _check_cache(cache) -> None:
+    if not isinstance(cache, Cache):
+        raise SettingError(f"The cache is a {type(cache).__name__}; it must be the second thing that forward returns: "
+                           "y, cache = forward(x).")
 
 
 def _check_eps(eps) -> None:

@@ -35,6 +35,9 @@ def fold(layer: nn.Module, norm: nn.Module) -> nn.Module:
     if len(norm.running_mean) != len(layer.weight):
         raise SettingError(f"The layer gives {len(layer.weight)} channels and the batch norm is built for "
                            f"{len(norm.running_mean)}. Fold the batch norm that stands behind the layer.")
+    if norm.running_mean.dtype != layer.weight.dtype:
+        raise SettingError(f"The layer's weights are {layer.weight.dtype} and the batch norm's averages "
+                           f"{norm.running_mean.dtype}. Convert one of them, such as with norm.float().")
     gamma, beta = (norm.gamma, norm.beta) if isinstance(norm, BatchNorm) else (norm.weight, norm.bias)
     W, b, folded = layer.weight, 0 if layer.bias is None else layer.bias, deepcopy(layer)
     with torch.no_grad():
@@ -62,8 +65,12 @@ def fold_network(network: nn.Module, images: Tensor) -> nn.Module:
     """
     training = [name for name, module in network.named_modules() if module.training]
     if training:
-        raise SettingError(f"{training[0] or 'The network'} is in training mode, where batch norm uses the statistics "
+        what = f"The part {training[0]!r}" if training[0] else "The network"
+        raise SettingError(f"{what} is in training mode, where batch norm uses the statistics "
                            "of each batch: nothing is fixed, and nothing can be folded. Call network.eval() first.")
+    if not isinstance(images, Tensor):
+        raise SettingError(f"The images are a {type(images).__name__}; give one small batch as a tensor, such as "
+                           "data.test_images[:8].")
     pairs, output = _pairs(network, images)
     if not isinstance(output, Tensor) or output.numel() == 0 or not output.isfinite().all():
         raise SettingError("What the network gives for these images is no tensor of finite numbers, so the folded "

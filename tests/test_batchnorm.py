@@ -658,3 +658,20 @@ def test_averages_gradients_and_counts_that_do_not_fit_are_refused():
 def test_statistics_that_cannot_be_averaged_are_refused(means, variances, m, words):
     with pytest.raises(SettingError, match=words):
         population(means, variances, m)
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda x, y, cache: backward(x, (y, cache)), r"y, cache = forward\(x\)"),
+    (lambda x, y, cache: backward([1], cache), "dy is a list"),
+    (lambda x, y, cache: update(cache.mu, cache.var, x), r"y, cache = forward\(x\)"),
+    (lambda x, y, cache: population([1.0], [1.0], 4), "must be tensors"),
+    (lambda x, y, cache: population(torch.ones(3), torch.ones(3), 4), "must be tensors"),
+    (lambda x, y, cache: inference(x, cache.mu, cache.var.index_fill(0, torch.tensor(1), -2.0)), "channel 1 .* is -2"),
+    (lambda x, y, cache: estimate_population(nn.Sequential(nn.BatchNorm1d(3).double()), [(x, x)]), "images alone"),
+    (lambda x, y, cache: fold_network(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).eval(), [x]), "are a list"),
+    (lambda x, y, cache: fold(nn.Linear(3, 3), nn.BatchNorm1d(3).double().eval()), "Convert one"),
+])
+def test_what_is_easily_mixed_up_is_refused_in_words(call, words):
+    x = torch.randn(5, 3, dtype=torch.float64)
+    with pytest.raises(SettingError, match=words):
+        call(x, *forward(x))

@@ -299,8 +299,8 @@ class guesses:
     )
 
     noise = Prediction(
-        "Noise with a new mean and spread at every step is added behind each batch norm, so that the inputs of the "
-        "layers drift again. How well does the network train?",
+        "Behind each batch norm, every channel is shifted and scaled a little at random, anew at every step, so that the "
+        "inputs of the layers jump again. How well does the network train?",
         {
             "as badly as without batch norm": "That would be so if steady inputs were all that batch norm gives.",
             "much better than without batch norm": "So steady inputs are not the whole of what batch norm gives. What "

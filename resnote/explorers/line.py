@@ -1,0 +1,80 @@
+"""Lesson 00's explorer, to learn how explorers work: a straight line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import ipywidgets as widgets
+
+from resnote.charts import svg_document
+from resnote.diagrams import INK, MUTED, as_image, svg_text
+from resnote.explorers.base import Explorer, slider
+
+WIDTH, HEIGHT, UNIT = 470, 270, 20          # pixels; one unit of x or y is 20
+CONTROL_LABELS = {"slope": "slope", "shift": "shift"}
+
+
+@dataclass(frozen=True)
+class State:
+    """y = slope · x + shift, both from −5 to 5."""
+
+    slope: int = 1
+    shift: int = 0
+
+
+PRESETS = {"Rising": State(), "Falling": State(-2, 3), "Flat": State(0, 2)}
+
+
+def chart(state: State, standalone: bool = False) -> str:
+    """The line in a frame that reaches from −10 to 10 and from −5 to 5; what leaves the frame is cut off."""
+    left, top, width, height = 35, 30, 20 * UNIT, 10 * UNIT
+    x, y = left + width / 2, top + height / 2
+    axes = (f'<path d="M{left},{y} h{width} M{x},{top} v{height}" stroke="{MUTED}"/>'
+            f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none" stroke="{MUTED}" stroke-width="0.5"/>'
+            + svg_text(left + width - 4, y - 6, "x", size=12, anchor="end", colour=MUTED)
+            + svg_text(x + 6, top + 14, "y", size=12, colour=MUTED))
+    ends = [(_x, state.slope * _x + state.shift) for _x in (-10, 10)]
+    points = " ".join(f"{x + UNIT * a},{y - UNIT * b}" for a, b in ends)
+    line = (f'<svg x="{left}" y="{top}" width="{width}" height="{height}" viewBox="{left} {top} {width} {height}">'
+            f'<polyline points="{points}" fill="none" stroke="#0072B2" stroke-width="3"/>'
+            f'<circle cx="{x}" cy="{y - UNIT * state.shift}" r="5" fill="{INK}"/></svg>')
+    head = svg_text(left, 20, equation(state), size=14, weight="bold")
+    return svg_document(axes + line + head, describe(state), WIDTH, HEIGHT, standalone)
+
+
+def equation(state: State) -> str:
+    return f"y = {state.slope} · x {'+' if state.shift >= 0 else '−'} {abs(state.shift)}".replace("-", "−")
+
+
+def describe(state: State) -> str:
+    """The picture in words."""
+    way = "rises" if state.slope > 0 else "falls" if state.slope < 0 else "is level"
+    return f"A straight line, {equation(state)}: it {way}, and meets the y axis at {state.shift}.".replace("-", "−")
+
+
+class LineExplorer(Explorer):
+    """A straight line: slope and shift.
+
+    Parameters
+    ----------
+    preset : name of one of `PRESETS`; the rising line by default
+    """
+
+    State, presets, parts = State, PRESETS, ("line",)
+
+    def make_controls(self):
+        return {name: slider(label, -5, 5) for name, label in CONTROL_LABELS.items()}
+
+    def arrange(self, controls, views):
+        return widgets.VBox([*controls.values(), views["line"]], layout={"max_width": f"{WIDTH}px"})
+
+    def picture(self, state):
+        return {"line": chart(state)}
+
+    def still(self, state):
+        return f"<div>{as_image(chart(state, standalone=True), describe(state))}</div><p>{self.says(None, state)}</p>"
+
+    def says(self, before, state):
+        moved = [f"{CONTROL_LABELS[f.name].capitalize()}: from {getattr(before, f.name)} to {getattr(state, f.name)}. "
+                 for f in fields(State) if before and getattr(before, f.name) != getattr(state, f.name)]
+        return ((moved[0] if len(moved) == 1 else "") + describe(state)).replace("-", "−")
