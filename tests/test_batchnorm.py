@@ -511,7 +511,8 @@ def test_hooks_are_removed_and_the_error_passes_when_the_network_fails():
 def test_a_network_with_a_part_in_training_mode_is_not_folded(part):
     net = Two(lambda net, x: net.bn(net.conv(x)))
     net.get_submodule(part).train()
-    words = rf"^{part or 'The network'} is in training mode.*Call network.eval\(\) first"
+    name = f"The part '{part}'" if part else "The network"
+    words = rf"^{name} is in training mode.*Call network.eval\(\) first"
     with pytest.raises(SettingError, match=words):
         fold_network(net, torch.randn(3, 2, 4, 4))
 
