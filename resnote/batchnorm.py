@@ -254,6 +254,8 @@ def estimate_population(network: nn.Module, batches: Iterable[Tensor]) -> None:
     for name, norm in norms.items():
         def note(_norm, inputs, calls=calls[name]):
             x, = inputs
+            if x.dim() >= 2:
+                _check_vectors(x, running_mean=_norm.running_mean)
             _, cache = forward(x if x.dim() == 2 else x.flatten(2)[..., None])  # BatchNorm1d and 3d as well
             calls.append((cache.mu, cache.var, _count(x)))
 
@@ -305,13 +307,13 @@ def _check_cache(cache) -> None:
 
 
 def _check_eps(eps) -> None:
-    if not isinstance(eps, Real) or not 0 < eps < math.inf:
+    if isinstance(eps, bool) or not isinstance(eps, Real) or not 1e-18 < eps < math.inf:  # float32 rounds less to 0
         raise SettingError(f"eps is {eps!r}; it must be a small number above 0, so that a channel of variance 0 can be "
                            "divided by its root. Use 1e-5.")
 
 
 def _check_momentum(momentum) -> None:
-    if momentum is not None and (not isinstance(momentum, Real) or not 0 <= momentum <= 1):
+    if momentum is not None and (isinstance(momentum, bool) or not isinstance(momentum, Real) or not 0 <= momentum <= 1):
         raise SettingError(f"momentum is {momentum!r}; it is the share of the new batch in the running average, 0 to "
                            "1, or None for the plain average of all batches. Use 0.1.")
 

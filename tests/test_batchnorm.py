@@ -670,6 +670,8 @@ def test_statistics_that_cannot_be_averaged_are_refused(means, variances, m, wor
     (lambda x, y, cache: inference(x, cache.mu, cache.var.index_fill(0, torch.tensor(1), -2.0)), "channel 1 .* is -2"),
     (lambda x, y, cache: estimate_population(nn.Sequential(nn.BatchNorm1d(3).double()), [(x, x)]), "images alone"),
     (lambda x, y, cache: fold_network(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).eval(), [x]), "are a list"),
+    (lambda x, y, cache: fold_network(None, x), "must be an nn.Module"),
+    (lambda x, y, cache: fold_network(nn.Sequential(nn.Linear(3, 3)).eval(), x.long()), "torch.int64"),
     (lambda x, y, cache: fold(nn.Linear(3, 3), nn.BatchNorm1d(3).double().eval()), "Convert one"),
 ])
 def test_what_is_easily_mixed_up_is_refused_in_words(call, words):

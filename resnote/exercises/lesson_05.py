@@ -285,13 +285,13 @@ class guesses:
     )
 
     stale = Prediction(
-        "After only 20 steps of training you measure the error twice: in eval mode, and with each batch's own "
+        "After only 22 steps of training you measure the error twice: in eval mode, and with each batch's own "
         "statistics. Which is larger?",
         {
             "in eval mode": "The running averages started at mean 0 and variance 1 and lag behind the network.",
             "with the batch's own statistics": "These come from the network as it is now. The running averages come "
                                                "from earlier steps.",
-            "both the same": "They would agree if the running averages had arrived. Twenty steps are few.",
+            "both the same": "They would agree if the running averages had arrived. 22 steps are few.",
         },
         answer="in eval mode",
     )
