@@ -1,6 +1,7 @@
 # make lab        JupyterLab on the first lesson
 # make test       everything that CI runs
 # make notebooks  run every lesson again and save it
+# make site       the lessons as static pages, in site/
 # make bench      benchmarks, each against what a user would do instead
 #
 # Each builds .venv by itself when it is missing or older than the files it is made from.
@@ -11,9 +12,9 @@ JUPYTER_FLAGS ?=
 # Jupyter refuses to run as root (a container, say) unless told to.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test notebooks bench clean
+.PHONY: lab test notebooks site bench clean
 
-FIRST_LESSON := 01_plain_networks.ipynb
+FIRST_LESSON := 00_start_here.ipynb
 
 lab: .venv/lab
 	$(BIN)/jupyter lab --ip 127.0.0.1 --ServerApp.root_dir notebooks --LabApp.default_url /lab/tree/$(FIRST_LESSON) \
@@ -26,6 +27,9 @@ test: .venv/test
 
 notebooks: .venv/test
 	$(BIN)/python tests/save_notebooks.py
+
+site: .venv/test
+	$(BIN)/python tests/make_site.py site
 
 bench: .venv/test
 	$(BIN)/python benchmarks/counting.py

@@ -1,0 +1,40 @@
+"""All lessons as static pages, with the pictures and stills that are saved in them; nothing runs, nothing is fetched.
+
+    python tests/make_site.py [folder]        "site" by default
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from nbconvert import HTMLExporter
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+
+
+def page(path: Path) -> str:
+    """One lesson as HTML that needs no other file and no other machine."""
+    # The exporter would have these three fetched from elsewhere; no lesson needs them.
+    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="")
+    html, _ = exporter.from_filename(path)
+    html = re.sub(r'<script[^>]* src="[^"]*"[^>]*>\s*</script>', "", html)
+    html = re.sub(r'<script[^>]* type="module"[^>]*>.*?</script>', "", html, flags=re.S)
+    return re.sub(r'href="([\w-]+)\.ipynb"', r'href="\1.html"', html)
+
+
+def main(folder: str = "site") -> None:
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    names = []
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        (target / f"{path.stem}.html").write_text(page(path), encoding="utf-8")
+        names.append(path.stem)
+    (target / "index.html").write_text(
+        f'<!doctype html><meta charset="utf-8"><title>resnote</title><meta http-equiv="refresh" '
+        f'content="0; url={names[0]}.html"><a href="{names[0]}.html">resnote</a>\n', encoding="utf-8")
+    print(target / "index.html")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
