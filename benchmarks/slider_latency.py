@@ -23,13 +23,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 from lab import Slider, launch_chromium, measure_latency, open_notebook, running_lab, watch_flicker  # noqa: E402
 
 from resnote.counting import bottleneck  # noqa: E402
-from resnote.explorers import SignalExplorer, block, signal  # noqa: E402
+from resnote.explorers import (InferenceExplorer, NormalizationExplorer, SignalExplorer, block, inference,  # noqa: E402
+                               normalization, signal)
 
 CELLS = {
     "ours": "from resnote.explorers import BottleneckExplorer\nBottleneckExplorer()",
     "ours-at-side-32": "small = BottleneckExplorer()\nsmall.controls['side'].value = 32\nsmall",
     "ours-at-side-4096": "large = BottleneckExplorer()\nlarge.controls['side'].value = 4096\nlarge",
     "block": "from resnote.explorers import BlockExplorer\nBlockExplorer()",
+    "normalization": "from resnote.explorers import NormalizationExplorer\nNormalizationExplorer()",
+    "inference": "from resnote.explorers import InferenceExplorer\nInferenceExplorer()",
     # Depth 60; the cache is emptied after each move, so that every move computes.
     "signal": """
 from resnote.explorers import SignalExplorer, signal
@@ -53,16 +56,26 @@ def summary(width):
 }
 
 
+def to_and_fro(positions: list, start, turn: int):
+    """Where a slider stands after move number ``turn`` over all its positions and back, and the key of that move."""
+    there = [*range(len(positions)), *range(len(positions) - 2, 0, -1)]
+    place = positions.index(start) + turn
+    then, now = there[place % len(there)], there[(place + 1) % len(there)]
+    return positions[now], "ArrowRight" if now > then else "ArrowLeft"
+
+
 def moves_of(way: str, turn: int):
     """The slider, the key and a text that only the answer contains, for move number ``turn``, from 0."""
     width = 65 + turn
-    if way == "signal":     # the gain, to and fro over all its positions but the first preset's neighbours
-        gains = list(signal.GAINS)
-        there = [*range(len(gains)), *range(len(gains) - 2, 0, -1)]
-        place = gains.index("√2 (He)") + turn
-        now, then = there[(place + 1) % len(there)], there[place % len(there)]
-        state = signal.State(depth=60, activation="ReLU", gain=gains[now])
-        return ".resnote-gain", "ArrowRight" if now > then else "ArrowLeft", SignalExplorer.says(None, None, state)
+    if way == "signal":
+        gain, key = to_and_fro(list(signal.GAINS), "√2 (He)", turn)
+        state = signal.State(depth=60, activation="ReLU", gain=gain)
+        return ".resnote-gain", key, SignalExplorer.says(None, None, state)
+    if way == "normalization":
+        beta, key = to_and_fro([n / 4 for n in range(-16, 17)], 0.0, turn)
+        return ".resnote-beta", key, NormalizationExplorer.says(None, None, normalization.State(beta=beta))
+    if way == "inference":
+        return ".resnote-seen", "ArrowRight", InferenceExplorer.says(None, None, inference.State(seen=11 + turn))
     if way == "block":
         state = block.State(out_channels=width)
         return ".resnote-out_channels", "ArrowRight", block.code(state)
