@@ -28,7 +28,7 @@ def labels(control) -> list[str]:
     """What the readout says at each of these positions."""
     if hasattr(control, "options"):
         return [option[0] if isinstance(option, tuple) else str(option) for option in control.options]
-    return list(map(str, sequences(control)))
+    return [str(position).replace("-", "−") for position in sequences(control)]
 
 
 class ExplorerPage:
