@@ -78,13 +78,11 @@ def test_every_control_from_end_to_end_shows_its_state_without_flicker(notebook,
                                     (lambda: slider.drag(1), -1), (lambda: slider.drag(0), 0)):
                     move()
                     explorer.assert_shows(replace(start, **{field: positions[place]}))
+                slider.press("ArrowRight", times=positions.index(getattr(start, field)))
             else:
-                for position in [*positions, next(p for p in positions if p != getattr(start, field))]:
+                for position in [*positions, getattr(start, field)]:
                     explorer.choose(field, position)
                     explorer.assert_shows(replace(start, **{field: position}))
-            back = next(iter(explorer.kind.presets))                # with one click, once it is a change
-            explorer.output.locator(".widget-toggle-button.mod-active").get_by_text(back, exact=True).wait_for(state="detached")
-            explorer.preset(back)
             explorer.assert_shows(start)
     assert flicker.frames and flicker.changes and len(flicker.heights) == 1
     assert flicker.blanks == 0
