@@ -7,9 +7,8 @@ edge with an arrow.
 from __future__ import annotations
 
 import math
-from html import escape
 
-from resnote.diagrams import INK, MUTED, PAPER, svg_text
+from resnote.diagrams import INK, MUTED, svg_document, svg_text
 
 WIDTH, HEIGHT = 470, 270
 LOW, HIGH = -12, 6                     # decades on the axis
@@ -39,15 +38,6 @@ def layer_chart(values, title: str, *, layers: int, colour: str, standalone: boo
     foot = svg_text((_LEFT + _RIGHT) / 2, HEIGHT - 4, "layer", size=11, anchor="middle", colour=MUTED)
     curve = f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
     return svg_document(grid + ticks + curve + marks + head + foot, describe(values, title), WIDTH, HEIGHT, standalone)
-
-
-def svg_document(body: str, words: str, width: int, height: int, standalone: bool) -> str:
-    """A picture with its title in words, as wide as its column at most; a document of its own has a background."""
-    background = f'<rect width="{width}" height="{height}" rx="8" fill="{PAPER}"/>' if standalone else ""
-    namespace = ' xmlns="http://www.w3.org/2000/svg"' if standalone else ""
-    return (f'<svg{namespace} role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-            f'style="max-width:100%;height:auto" font-family="var(--jp-ui-font-family,sans-serif)">'
-            f"<title>{escape(words)}</title>{background}{body}</svg>")
 
 
 def legend(marks, x, y) -> str:

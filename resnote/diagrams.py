@@ -59,12 +59,7 @@ def block_diagram(block: BlockCount, widest: int, *, standalone: bool = False) -
     title = block.name.capitalize()
     head = (svg_text(8, 20, title, size=15, weight="bold")
             + svg_text(WIDTH - 8, 20, f"{block.parameters:,} parameters", size=15, weight="bold", anchor="end"))
-    background = f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="{PAPER}"/>' if standalone else ""
-    namespace = ' xmlns="http://www.w3.org/2000/svg"' if standalone else ""
-    return (f'<svg{namespace} role="img" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-            f'style="max-width:100%;height:auto" font-family="var(--jp-ui-font-family,sans-serif)">'
-            f"<title>{escape(describe(block))}</title>{background}{head}{''.join(shapes)}{''.join(labels)}"
-            f"{_verdict(block)}</svg>")
+    return svg_document(head + "".join(shapes) + "".join(labels) + _verdict(block), describe(block), WIDTH, HEIGHT, standalone)
 
 
 def describe(block: BlockCount) -> str:
@@ -195,6 +190,15 @@ def _pill(x, y, words, colour) -> str:
     width = 9 * len(words) + 10
     return (f'<rect x="{x - width / 2:.1f}" y="{y - 10:.1f}" width="{width}" height="20" rx="10" fill="{colour}"/>'
             + svg_text(x, y + 4.5, words, size=13, weight="bold", anchor="middle", colour=ON_COLOUR))
+
+
+def svg_document(body: str, words: str, width: int, height: int, standalone: bool) -> str:
+    """A picture with its title in words, as wide as its column at most; a document of its own has a background."""
+    background = f'<rect width="{width}" height="{height}" rx="8" fill="{PAPER}"/>' if standalone else ""
+    namespace = ' xmlns="http://www.w3.org/2000/svg"' if standalone else ""
+    return (f'<svg{namespace} role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+            f'style="max-width:100%;height:auto" font-family="var(--jp-ui-font-family,sans-serif)">'
+            f"<title>{escape(words)}</title>{background}{body}</svg>")
 
 
 def svg_text(x, y, words, *, size, weight="normal", anchor="start", colour=INK, bold_end="") -> str:

@@ -11,8 +11,8 @@ from collections import Counter
 from math import floor
 from typing import NamedTuple
 
-from resnote.charts import legend, percent, svg_document
-from resnote.diagrams import INK, MUTED, svg_text
+from resnote.charts import legend, percent
+from resnote.diagrams import INK, MUTED, svg_document, svg_text
 
 WIDTH, HEIGHT = 470, 338
 LOW, HIGH, BIN = -10, 10, 0.5          # of the horizontal axis

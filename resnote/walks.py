@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from resnote.charts import legend, number, percent, svg_document
-from resnote.diagrams import INK, MUTED, svg_text
+from resnote.charts import legend, number, percent
+from resnote.diagrams import INK, MUTED, svg_document, svg_text
 
 WIDTH, HEIGHT = 470, 350
 RUNNING, EACH, BAR = "#D55E00", "#56B4E9", "#56B4E9"

@@ -26,15 +26,6 @@ SHAPES = [(2, 1), (2, 5), (7, 3), (64, 4), (1, 3, 2, 2), (2, 1, 1, 1), (2, 3, 1,
           (16, 6, 4, 4)]
 
 
-@pytest.fixture(autouse=True)
-def seeded_on_one_thread():
-    threads = torch.get_num_threads()
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def same(ours, torchs):
     """Equal in float64 to 1e-10 of the largest number."""
     assert ours.shape == torchs.shape

@@ -29,15 +29,6 @@ KINDS = {"plain": (counting.plain_block, blocks.PlainBlock),
 MIB = 2**20
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Images this small gain nothing from more threads, and on a busy machine they wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 # --- one convolution against torch -----------------------------------------------------------
 
 

@@ -27,15 +27,6 @@ FILES = [*BATCHES, "test_batch", "batches.meta"]
 FIRST, META = "data_batch_1", "batches.meta"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Images this small gain nothing from more threads, and on a busy machine they wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def originals(images, data, brightest):
     """The images as they were before scaling; fails unless they come out as whole numbers."""
     mean, std = (torch.tensor(value, dtype=torch.float64)[:, None, None] for value in (data.mean, data.std))

@@ -8,6 +8,7 @@ from functools import cache
 import ipywidgets as widgets
 import pytest
 import torch
+from controls import positions
 
 from resnote import blocks
 from resnote.diagrams import HEIGHT, block_diagram
@@ -64,12 +65,6 @@ def assert_shows(html, state):
             assert headings[place] == f"{parameters:,}"
             assert macs == f"{weights * state.side**2:,}"
     assert ("✗" in html) == (None in expected(state))
-
-
-def positions(control):
-    if isinstance(control, widgets.IntSlider):
-        return range(control.min, control.max + 1)
-    return (False, True) if isinstance(control, widgets.Checkbox) else control.options
 
 
 @pytest.mark.parametrize("preset", SWEPT)

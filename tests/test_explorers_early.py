@@ -6,10 +6,10 @@ from base64 import b64decode
 from dataclasses import asdict, replace
 from html import escape
 
-import ipywidgets as widgets
 import pytest
 import torch
 import torch.nn.functional as F
+from controls import positions
 
 from resnote import blocks
 from resnote.charts import sci
@@ -19,20 +19,6 @@ from resnote.settings import SettingError
 
 def html(explorer):
     return "".join(view.value for view in explorer.views.values())
-
-
-def positions(control):
-    if isinstance(control, widgets.IntSlider):
-        return range(control.min, control.max + 1)
-    return (False, True) if isinstance(control, widgets.Checkbox) else [v[1] if isinstance(v, tuple) else v for v in control.options]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("make, preset", [(BlockExplorer, 0), (BlockExplorer, 1), (SignalExplorer, 0), (SignalExplorer, 4), (SignalExplorer, 5)])
@@ -132,7 +118,7 @@ def test_the_blocks_presets_show_what_their_names_say():
 def test_a_move_of_the_block_is_told_from_before_to_after():
     explorer = BlockExplorer()
     explorer.controls["width"].value = 32
-    assert "Middle channels: 64 → 32. 64 × 32 × 32 becomes 64 × 32 × 32; 37,056 parameters." in explorer.views["live"].value
+    assert "Middle channels: from 64 to 32. 64 × 32 × 32 becomes 64 × 32 × 32; 37,056 parameters." in explorer.views["live"].value
 
 
 @pytest.mark.parametrize("name", ["in_channels", "width", "out_channels"])

@@ -6,10 +6,10 @@ import re
 from base64 import b64decode
 from dataclasses import asdict, replace
 
-import ipywidgets as widgets
 import pytest
 import torch
 import torch.nn.functional as F
+from controls import positions
 from torch import nn
 
 from resnote import histograms, walks
@@ -24,14 +24,6 @@ def html(explorer):
     return "".join(view.value for view in explorer.views.values())
 
 
-def positions(control):
-    if isinstance(control, widgets.IntSlider):
-        return range(control.min, control.max + 1)
-    if isinstance(control, widgets.Checkbox):
-        return (False, True)
-    return [option[1] if isinstance(option, tuple) else option for option in control.options]
-
-
 def random_states(make, count):
     """Settings from the whole range, each control drawn by itself; and those where all are at an end."""
     controls, generator = make().controls, random.Random(0)
@@ -39,14 +31,6 @@ def random_states(make, count):
     ends = [{name: values[place] for name, values in choices.items()} for place in (0, -1)]
     drawn = [{name: generator.choice(values) for name, values in choices.items()} for _ in range(count)]
     return [make.State(**values) for values in ends + drawn]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # --- both --------------------------------------------------------------------------------------

@@ -2,16 +2,13 @@
 
 import re
 import symtable
-import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
-
-sys.path.insert(0, str(Path(__file__).parent))
-from save_notebooks import NOTEBOOKS, WIDGET_VIEW, normalise  # noqa: E402
+from save_notebooks import NOTEBOOKS, WIDGET_VIEW, normalise
+from source_coverage import asserts
 
 CLAIMS = {
     "00_start_here": [],
@@ -71,7 +68,7 @@ def test_cell_ids_are_readable_and_unique(path):
 
 @lessons
 def test_every_claim_is_asserted_by_a_cell_that_carries_its_id(path):
-    asserted = {tag for cell in code_cells(path) if "assert" in cell.source for tag in tags(cell)}
+    asserted = {tag for cell in code_cells(path) if asserts(cell.source) for tag in tags(cell)}
     assert set(CLAIMS[path.stem]) <= asserted
 
 
@@ -81,7 +78,7 @@ def test_an_output_that_is_not_compared_is_followed_by_an_assertion_of_what_it_s
     ignored = [n for n, cell in enumerate(cells) if "nbval-ignore-output" in tags(cell)]
     for n in ignored:
         following = next(cell for cell in cells[n + 1:] if "nbval-ignore-output" not in tags(cell))
-        assert "assert" in following.source, cells[n].id
+        assert asserts(following.source), cells[n].id
     assert len(ignored) <= max(1, 0.1 * len(cells))
     assert not any("nbval-skip" in tags(cell) or "NBVAL" in cell.source for cell in cells)
 
@@ -137,7 +134,7 @@ def test_an_interrupted_training_is_told_where_its_result_is_asserted(path):
     cells = code_cells(path)
     for n, cell in enumerate(cells):
         if re.search(r"^(with Progress\(|\w+ = fit\()", cell.source, re.M):
-            following = next(c.source for c in cells[n + 1:] if "assert" in c.source)
+            following = next(c.source for c in cells[n + 1:] if asserts(c.source))
             assert "run the training cell again" in following, cell.id
 
 

@@ -38,15 +38,6 @@ class Net(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-@pytest.fixture(autouse=True)
-def seeded_on_one_thread():
-    threads = torch.get_num_threads()
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def network(**options):
     return Net(**options).double()
 

@@ -1,13 +1,9 @@
 """The static pages hold everything they show, and link to each other."""
 
 import re
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from make_site import NOTEBOOKS, main  # noqa: E402
+from make_site import NOTEBOOKS, main
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,7 @@
 """Every row of the article is asserted by a lesson, and the published table says where."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from source_coverage import CLAIMS, TABLE, asserts, covering, table  # noqa: E402
+from source_coverage import CLAIMS, TABLE, asserts, covering, table
 
 
 def test_every_row_is_asserted_by_a_cell_of_a_lesson():

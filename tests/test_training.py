@@ -34,15 +34,6 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Two threads wait for each other where other programs run too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def examples(count, seed=0, brightness=0.0):
     """Noise with one bright row that tells the class."""
     generator = torch.Generator().manual_seed(seed)

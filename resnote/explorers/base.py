@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from dataclasses import fields
 from html import escape
+from numbers import Real
 
 import ipywidgets as widgets
+
+from resnote.charts import number
 
 # One width for every label and one for every control, so that the tracks line up.
 CONTROL_STYLE = {"description_width": "120px"}
@@ -37,6 +41,28 @@ def steps(label: str, values) -> widgets.SelectionSlider:
 def switch(label: str) -> widgets.Checkbox:
     return widgets.Checkbox(description=label, indent=False,
                             layout={"width": "auto", "height": "28px", "margin": "2px 2px 2px 24px"})
+
+
+def columns(*contents, width: int) -> widgets.HBox:
+    """Columns of controls and pictures, each at most ``width`` pixels; in a narrow window one below the other."""
+    return widgets.HBox([widgets.VBox(list(content), layout={"flex": "1 1 330px", "max_width": f"{width}px"})
+                         for content in contents], layout={"flex_flow": "row wrap", "width": "100%"})
+
+
+def what_moved(labels: dict[str, str], before, state) -> str:
+    """"Layers: from 30 to 31. ", where one control moved between two states; nothing where none or several did."""
+    moved = [f.name for f in fields(state) if before and getattr(before, f.name) != getattr(state, f.name)]
+    if len(moved) != 1:
+        return ""
+    name, = moved
+    label = labels[name]
+    return f"{label[0].upper()}{label[1:]}: from {_word(getattr(before, name))} to {_word(getattr(state, name))}. "
+
+
+def _word(value) -> str:
+    if isinstance(value, bool):
+        return ("off", "on")[value]
+    return number(value, 2 if isinstance(value, float) else 0) if isinstance(value, Real) else value
 
 
 class Explorer:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from html import escape
-
-import ipywidgets as widgets
 
 from resnote import counting
 from resnote.counting import BlockCount
 from resnote.diagrams import HEIGHT, WIDTH, as_image, block_diagram, describe
-from resnote.explorers.base import Explorer, choice, slider
+from resnote.explorers.base import Explorer, choice, columns, slider, what_moved
 from resnote.settings import SHORTCUTS
 from resnote.tables import format_shape
 
@@ -92,10 +90,8 @@ class BlockExplorer(Explorer):
         return controls
 
     def arrange(self, controls, views):
-        column = {"flex": "1 1 330px", "max_width": f"{WIDTH}px"}
-        columns = [("in_channels", "width", "out_channels"), "drawing"], [("kind", "shortcut", "stride", "side"), "words"]
-        return widgets.HBox([widgets.VBox([*(controls[name] for name in names), views[part]], layout=column)
-                             for names, part in columns], layout={"flex_flow": "row wrap", "width": "100%"})
+        return columns((*(controls[name] for name in ("in_channels", "width", "out_channels")), views["drawing"]),
+                       (*(controls[name] for name in ("kind", "shortcut", "stride", "side")), views["words"]), width=WIDTH)
 
     def picture(self, state):
         block = count(state)
@@ -111,9 +107,7 @@ class BlockExplorer(Explorer):
         now = (f"The block cannot run: it fails at the {block.problem.where}." if block.problem else
                f"{format_shape(block.input)} becomes {format_shape(block.rows[-1].output)}; "
                f"{block.parameters:,} parameters.")
-        moved = [f"{CONTROL_LABELS[f.name].capitalize()}: {getattr(before, f.name)} → {getattr(state, f.name)}. "
-                 for f in fields(State) if before and getattr(before, f.name) != getattr(state, f.name)]
-        return (moved[0] if len(moved) == 1 else "") + now
+        return what_moved(CONTROL_LABELS, before, state) + now
 
 
 def _widest(state: State) -> int:

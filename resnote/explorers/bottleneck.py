@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from html import escape
 
 import ipywidgets as widgets
@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from resnote import counting
 from resnote.counting import BlockCount
 from resnote.diagrams import WIDTH, as_image, block_diagram, describe
-from resnote.explorers.base import Explorer, choice, slider, steps, switch
+from resnote.explorers.base import Explorer, choice, columns, slider, steps, switch, what_moved
 from resnote.tables import format_bytes
 
 SHORTCUTS = {
@@ -134,16 +134,12 @@ class BottleneckExplorer(Explorer):
 
     def arrange(self, controls, views):
         """A column for each block, its controls above its drawing: in a narrow window one below the other."""
-        column = {"flex": "1 1 330px", "max_width": f"{WIDTH}px"}
-        row = {"flex_flow": "row wrap", "width": "100%"}
-        blocks = [widgets.VBox([widgets.HTML(f"<b>{name}</b>"),
-                                *(controls[f"{block}_{part}"] for part in ("in", "width", "out", "shortcut")),
-                                views[block]], layout=column)
+        blocks = [(widgets.HTML(f"<b>{name}</b>"),
+                   *(controls[f"{block}_{part}"] for part in ("in", "width", "out", "shortcut")), views[block])
                   for block, name in (("basic", "Basic block"), ("bottleneck", "Bottleneck"))]
-        both = widgets.HBox([widgets.VBox([controls["kernel_size"]], layout=column),
-                             widgets.VBox([controls["side"]], layout=column)], layout=row)
+        both = columns([controls["kernel_size"]], [controls["side"]], width=WIDTH)
         switches = widgets.HBox([widgets.HTML("<b>Both blocks</b>"), controls["bias"], controls["batch_norm"]])
-        return widgets.VBox([switches, both, widgets.HBox(blocks, layout=row), views["totals"]])
+        return widgets.VBox([switches, both, columns(*blocks, width=WIDTH), views["totals"]])
 
     def picture(self, state):
         basic, bottleneck = blocks = count(state)
@@ -160,14 +156,10 @@ class BottleneckExplorer(Explorer):
     def says(self, before, state):
         blocks = count(state)
         now = [_sentence(block) for block in blocks]
-        if before is None:
-            return " ".join(now)
-        moved = [f"{_label(f.name)}: from {_word(getattr(before, f.name))} to {_word(getattr(state, f.name))}"
-                 for f in fields(State) if getattr(before, f.name) != getattr(state, f.name)]
-        if len(moved) != 1:
-            return " ".join(now)
-        changed = [words for was, block, words in zip(count(before), blocks, now) if was != block]
-        return f"{moved[0]}. " + " ".join(changed)
+        moved = what_moved(_NAMES, before, state)
+        if moved:
+            now = [words for was, block, words in zip(count(before), blocks, now) if was != block]
+        return moved + " ".join(now)
 
 
 def _sentence(block: BlockCount) -> str:
@@ -176,10 +168,6 @@ def _sentence(block: BlockCount) -> str:
     return f"{block.name.capitalize()}: {block.parameters:,} parameters, {block.macs:,} MACs."
 
 
-def _label(name: str) -> str:
-    block, _, part = name.partition("_")
-    return f"{block.capitalize()}, {CONTROL_LABELS[part]}" if part in CONTROL_LABELS else CONTROL_LABELS[name].capitalize()
-
-
-def _word(value) -> str:
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+# The controls' labels, and of which block where there are two of the name.
+_NAMES = CONTROL_LABELS | {f"{block}_{part}": f"{block}, {CONTROL_LABELS[part]}"
+                           for block in ("basic", "bottleneck") for part in ("in", "width", "out", "shortcut")}

@@ -8,7 +8,7 @@ stays far below the digits that are shown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from html import escape
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from resnote.charts import number
 from resnote.data import digits
 from resnote.diagrams import as_image
-from resnote.explorers.base import Explorer, slider, steps, switch
+from resnote.explorers.base import Explorer, columns, slider, steps, switch, what_moved
 from resnote.training import Progress, fit, one_thread
 from resnote.walks import WIDTH, Mode, Walk, describe_modes, describe_walks, mode_bars, walk_chart
 
@@ -245,11 +245,9 @@ class InferenceExplorer(Explorer):
                 "seen": slider(CONTROL_LABELS["seen"], 0, STEPS), "learning": switch(CONTROL_LABELS["learning"])}
 
     def arrange(self, controls, views):
-        column = {"flex": "1 1 330px", "max_width": f"{WIDTH}px"}
-        columns = [("momentum", "seen"), "walk"], [("batch_size", "learning"), "modes"]
-        row = widgets.HBox([widgets.VBox([*(controls[name] for name in names), views[part]], layout=column)
-                            for names, part in columns], layout={"flex_flow": "row wrap", "width": "100%"})
-        return widgets.VBox([row, views["note"]])
+        both = columns((controls["momentum"], controls["seen"], views["walk"]),
+                       (controls["batch_size"], controls["learning"], views["modes"]), width=WIDTH)
+        return widgets.VBox([both, views["note"]])
 
     def picture(self, state):
         return {"walk": walk_chart(WALK_TITLE, walks(state), STEPS),
@@ -263,12 +261,9 @@ class InferenceExplorer(Explorer):
         return f"<div>{''.join(images)}</div>{NOTE}<p>{escape(self.says(None, state))}</p>"
 
     def says(self, before, state):
-        moved = [f"{CONTROL_LABELS[f.name].capitalize()}: from {_word(getattr(before, f.name))} to "
-                 f"{_word(getattr(state, f.name))}. "
-                 for f in fields(State) if before and getattr(before, f.name) != getattr(state, f.name)]
         mean, variance = walks(state)
         stored, own, best = (mode.right for mode in modes(state))
-        return ((moved[0] if len(moved) == 1 else "")
+        return (what_moved(CONTROL_LABELS, before, state)
                 + f"Running mean {number(mean.running[-1])} (population {number(mean.population[-1])}), running "
                 f"variance {number(variance.running[-1])} (population {number(variance.population[-1])}). Right of "
                 f"{_images()[0]}: {stored} with running statistics, {own} with each batch's own, {best} with "
@@ -315,7 +310,3 @@ NOTE = ('<p class="resnote-note" style="margin:4px 8px;font-size:13px;line-heigh
         f"digits for {STEPS} steps with batches of {TRAINED_WITH}, and stands still while the batches pass. With the box "
         "ticked they pass while it learns, one before each step. The controls change the statistics, never what it "
         "learns.</p>")
-
-
-def _word(value) -> str:
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)

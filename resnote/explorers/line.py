@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import ipywidgets as widgets
 
-from resnote.charts import svg_document
-from resnote.diagrams import INK, MUTED, as_image, svg_text
-from resnote.explorers.base import Explorer, slider
+from resnote.diagrams import INK, MUTED, as_image, svg_document, svg_text
+from resnote.explorers.base import Explorer, slider, what_moved
 
 WIDTH, HEIGHT, UNIT = 470, 270, 20          # pixels; one unit of x or y is 20
 CONTROL_LABELS = {"slope": "slope", "shift": "shift"}
@@ -75,6 +74,4 @@ class LineExplorer(Explorer):
         return f"<div>{as_image(chart(state, standalone=True), describe(state))}</div><p>{self.says(None, state)}</p>"
 
     def says(self, before, state):
-        moved = [f"{CONTROL_LABELS[f.name].capitalize()}: from {getattr(before, f.name)} to {getattr(state, f.name)}. "
-                 for f in fields(State) if before and getattr(before, f.name) != getattr(state, f.name)]
-        return ((moved[0] if len(moved) == 1 else "") + describe(state)).replace("-", "−")
+        return what_moved(CONTROL_LABELS, before, state) + describe(state)

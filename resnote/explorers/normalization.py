@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from html import escape
 from math import exp, tanh
 from statistics import fmean, pvariance
 from typing import Callable, NamedTuple
 
-import ipywidgets as widgets
 import torch
-import torch.nn.functional as F
 
+from resnote import batchnorm
 from resnote.charts import number, percent
 from resnote.diagrams import as_image
-from resnote.explorers.base import Explorer, choice, steps
+from resnote.explorers.base import Explorer, choice, columns, steps, what_moved
 from resnote.histograms import HIGH, LOW, WIDTH, BatchChart, Curve, batch_chart, describe
 from resnote.training import one_thread
 
@@ -94,8 +93,8 @@ def batches(state: State) -> tuple[Batch, Batch | None]:
 def batch_norm(values: list[float], gamma: float, beta: float) -> list[float]:
     """One feature's batch, normalised in training mode, times γ, plus β (Algorithm 1)."""
     x = torch.tensor(values, dtype=torch.float64)[:, None]
-    gamma, beta = x.new_tensor([gamma]), x.new_tensor([beta])
-    return F.batch_norm(x, None, None, gamma, beta, training=True, eps=1e-5).flatten().tolist()
+    y, _ = batchnorm.forward(x, x.new_tensor([gamma]), x.new_tensor([beta]), eps=1e-5)
+    return y.flatten().tolist()
 
 
 def _measure(values, state) -> Batch:
@@ -141,10 +140,8 @@ class NormalizationExplorer(Explorer):
                 "activation": choice(CONTROL_LABELS["activation"], list(ACTIVATIONS))}
 
     def arrange(self, controls, views):
-        column = {"flex": "1 1 330px", "max_width": f"{WIDTH}px"}
-        columns = [("mean", "spread", "batch_size"), "before"], [("gamma", "beta", "activation"), "after"]
-        return widgets.HBox([widgets.VBox([*(controls[name] for name in names), views[part]], layout=column)
-                             for names, part in columns], layout={"flex_flow": "row wrap", "width": "100%"})
+        return columns((*(controls[name] for name in ("mean", "spread", "batch_size")), views["before"]),
+                       (*(controls[name] for name in ("gamma", "beta", "activation")), views["after"]), width=WIDTH)
 
     def picture(self, state):
         return dict(zip(self.parts, map(batch_chart, charts(state))))
@@ -155,10 +152,7 @@ class NormalizationExplorer(Explorer):
 
     def says(self, before, state):
         came, went = batches(state)
-        moved = [f"{CONTROL_LABELS[f.name].capitalize()}: from {_word(getattr(before, f.name))} to "
-                 f"{_word(getattr(state, f.name))}. "
-                 for f in fields(State) if before and getattr(before, f.name) != getattr(state, f.name)]
-        what = moved[0] if len(moved) == 1 else ""
+        what = what_moved(CONTROL_LABELS, before, state)
         if went is None:
             return what + "A batch of one is refused: it would be its own mean, and every output would be β."
         zone = ACTIVATIONS[state.activation].zone_name
@@ -193,7 +187,3 @@ def _same(before, state) -> bool:
 def _numbers(name, low, high, parts):
     """A slider over low/parts, (low + 1)/parts … high/parts."""
     return steps(CONTROL_LABELS[name], [(number(n / parts), n / parts) for n in range(low, high + 1)])
-
-
-def _word(value) -> str:
-    return number(value) if isinstance(value, float) else str(value)

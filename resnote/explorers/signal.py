@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from html import escape
 from typing import NamedTuple
 
-import ipywidgets as widgets
 import torch
 import torch.nn.functional as F
 
 from resnote.charts import WIDTH, describe, layer_chart, sci
 from resnote.data import digits
 from resnote.diagrams import as_image
-from resnote.explorers.base import Explorer, choice, slider, steps, switch
+from resnote.explorers.base import Explorer, choice, columns, slider, steps, switch, what_moved
 from resnote.settings import SettingError, check_size
 from resnote.training import one_thread
 
@@ -108,10 +107,8 @@ class SignalExplorer(Explorer):
                 "gain": steps(CONTROL_LABELS["gain"], GAINS), "batch_norm": switch(CONTROL_LABELS["batch_norm"])}
 
     def arrange(self, controls, views):
-        column = {"flex": "1 1 330px", "max_width": f"{WIDTH}px"}
-        columns = [("depth", "gain"), "spread"], [("activation", "batch_norm"), "gradient"]
-        return widgets.HBox([widgets.VBox([*(controls[name] for name in names), views[part]], layout=column)
-                             for names, part in columns], layout={"flex_flow": "row wrap", "width": "100%"})
+        return columns((controls["depth"], controls["gain"], views["spread"]),
+                       (controls["activation"], controls["batch_norm"], views["gradient"]), width=WIDTH)
 
     def picture(self, state):
         return dict(zip(self.parts, (chart(profile) for chart, profile in zip(_CHARTS, propagate(state)))))
@@ -123,16 +120,9 @@ class SignalExplorer(Explorer):
 
     def says(self, before, state):
         spread, gradient = propagate(state)
-        moved = [f"{CONTROL_LABELS[f.name].capitalize()}: from {_word(getattr(before, f.name))} to "
-                 f"{_word(getattr(state, f.name))}. "
-                 for f in fields(State) if before and getattr(before, f.name) != getattr(state, f.name)]
-        return ((moved[0] if len(moved) == 1 else "")
+        return (what_moved(CONTROL_LABELS, before, state)
                 + f"The signal's spread goes from {sci(spread[0])} to {sci(spread[-1])}; the gradient's norm is "
                 f"{sci(gradient[-1])} at the last layer and {sci(gradient[0])} at the first.")
-
-
-def _word(value) -> str:
-    return ("off", "on")[value] if isinstance(value, bool) else str(value)
 
 
 TITLES = ("Spread of the signal", "Gradient of the weights")
