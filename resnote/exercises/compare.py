@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from numbers import Real
 
 import torch
 
@@ -17,6 +18,15 @@ def check_tensor(name, got, right, words="") -> None:
         raise Wrong(f"{name} has shape {tuple(got.shape)}; it must be {tuple(right.shape)}. {words}".rstrip())
     if got.dtype != right.dtype:
         raise Wrong(f"{name} is {got.dtype} and what went in is {right.dtype}. Keep the type.")
+
+
+def one_number(call, got, words="") -> float:
+    """``got`` as a number, also out of a tensor of one number; raise `Wrong` for anything else."""
+    if isinstance(got, torch.Tensor) and got.numel() == 1:
+        got = got.item()
+    if isinstance(got, bool) or not isinstance(got, Real):
+        raise Wrong(f"{call} gave {short(got)}; it must give one number{words}.")
+    return got
 
 
 def check_pair(call, names, got) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 
 import torch
 
 from resnote.exercises.base import Exercise, Wrong, short
+from resnote.exercises.compare import one_number
 from resnote.exercises.prediction import Prediction
 
 # --- 1. He initialisation ------------------------------------------------------------------------
@@ -22,12 +22,8 @@ _LAYERS = ((3, 16), (1, 64), (5, 7))
 
 def _check_he_std(ask):
     for kernel_size, in_channels in _LAYERS:
-        got = ask(kernel_size, in_channels)
         call, fan_in = f"he_std({kernel_size}, {in_channels})", kernel_size**2 * in_channels
-        if isinstance(got, torch.Tensor) and got.numel() == 1:
-            got = got.item()
-        if isinstance(got, bool) or not isinstance(got, Real):
-            raise Wrong(f"{call} gave {short(got)}; it must give one number.")
+        got = one_number(call, ask(kernel_size, in_channels))
         for value, words in (
                 (2 / fan_in, "that is the variance. The standard deviation is its square root."),
                 (math.sqrt(1 / fan_in), "ReLU sets half of the signal to 0, so the variance has to be doubled: 2 / fan_in."),
@@ -57,11 +53,7 @@ def _check_dead_share(ask):
     outputs[0, 5:] = outputs[3, :4] = 0      # zeros here and there,
     outputs[:, [1, 4, 8]] = 0                # three dead units,
     outputs[2] = 0                           # and an image that moves nothing
-    got = ask(outputs)
-    if isinstance(got, torch.Tensor) and got.numel() == 1:
-        got = got.item()
-    if isinstance(got, bool) or not isinstance(got, Real):
-        raise Wrong(f"dead_share gave {short(got)}; it must give one number from 0 to 1.")
+    got = one_number("dead_share", ask(outputs), " from 0 to 1")
     dead = (outputs == 0)
     for value, words in (
             (dead.float().mean().item(), "that is the share of zeros. A unit is dead only if it is 0 for every image."),

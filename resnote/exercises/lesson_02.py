@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 
 import torch
 import torch.nn.functional as F
 
 from resnote.exercises.base import Exercise, Wrong, short
+from resnote.exercises.compare import one_number
 from resnote.exercises.prediction import Prediction
 
 # --- 1. the block --------------------------------------------------------------------------------
@@ -113,12 +113,8 @@ def slope_through(slopes):
 
 def _check_slope_through(ask):
     for slopes in ((0.5, 0.25), (0.1, -0.2, 0.3), (0.0,) * 30, (), (-1.5, 0.5)):
-        got, right = ask(list(slopes)), slope_through(slopes)
         call = f"slope_through({list(slopes)})" if len(slopes) < 4 else "slope_through of 30 slopes of 0"
-        if isinstance(got, torch.Tensor) and got.numel() == 1:
-            got = got.item()
-        if isinstance(got, bool) or not isinstance(got, Real):
-            raise Wrong(f"{call} gave {short(got)}; it must give one number.")
+        got, right = one_number(call, ask(list(slopes))), slope_through(slopes)
         if math.isclose(got, right, rel_tol=1e-6, abs_tol=1e-12):
             continue
         for value, words in (
