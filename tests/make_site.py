@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 
 from nbconvert import HTMLExporter
-
-ROOT = Path(__file__).parent.parent
-NOTEBOOKS = ROOT / "notebooks"
+from save_notebooks import NOTEBOOKS
 
 
 def page(path: Path) -> str:

@@ -7,14 +7,12 @@ screenshots/.
 import os
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 from lab import CHROMIUM, Notebook, launch_chromium, open_notebook, running_lab, screenshot
+from page import SCREENSHOTS
 from playwright.sync_api import sync_playwright
-
-SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+from save_notebooks import NOTEBOOKS
 
 
 @pytest.fixture(scope="session")

@@ -5,30 +5,21 @@ from __future__ import annotations
 import re
 import time
 from html import unescape
+from pathlib import Path
 
-import ipywidgets as widgets
+from controls import positions
 from lab import Notebook, Slider
 
+SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
+
 SHOWN = re.compile(r'<text[^>]*>(.*?)</text>|<polyline points="(.*?)"|<t[dh][^>]*>(.*?)</t[dh]>|<p class="resnote-live"[^>]*>(.*?)</p>')
-
-
-def sequences(control) -> list:
-    """All positions of a control, in its order."""
-    if isinstance(control, widgets.IntSlider):
-        return list(range(control.min, control.max + 1))
-    if isinstance(control, widgets.FloatSlider):
-        count = round((control.max - control.min) / control.step)
-        return [round(control.min + n * control.step, 10) for n in range(count + 1)]
-    if isinstance(control, widgets.Checkbox):
-        return [False, True]
-    return [option[1] if isinstance(option, tuple) else option for option in control.options]
 
 
 def labels(control) -> list[str]:
     """What the readout says at each of these positions."""
     if hasattr(control, "options"):
         return [option[0] if isinstance(option, tuple) else str(option) for option in control.options]
-    return [str(position).replace("-", "−") for position in sequences(control)]
+    return [str(position).replace("-", "−") for position in positions(control)]
 
 
 class ExplorerPage:
@@ -90,7 +81,7 @@ class ExplorerPage:
                     const [x, y] = [(box.left - frame.left) * scale, (box.top - frame.top) * scale];
                     return [text.textContent, x, y, x + box.width * scale, y + box.height * scale];
                 })])""")
-        assert drawings
+        assert len(drawings) == "".join(self.twin.picture(self.twin.state).values()).count('role="img"')
         for width, height, texts in drawings:
             for words, left, top, right, bottom in texts:
                 assert -1 <= left and right <= width + 1 and -1 <= top and bottom <= height + 1, (words, right, bottom)

@@ -8,15 +8,19 @@ import random
 import re
 from dataclasses import replace
 
+import ipywidgets as widgets
 import nbformat
 import pytest
-from conftest import NOTEBOOKS, SCREENSHOTS
+from controls import positions
 from lab import Slider, screenshot, watch_flicker
-from page import ExplorerPage, labels, sequences
+from page import SCREENSHOTS, ExplorerPage, labels
+from save_notebooks import NOTEBOOKS
 
 from resnote import explorers
+from resnote.explorers import bottleneck
 
-EXPLORERS = {"00_start_here": explorers.LineExplorer, "01_plain_networks": explorers.SignalExplorer, "02_residual_block": explorers.BlockExplorer,
+EXPLORERS = {"00_start_here": explorers.LineExplorer, "01_plain_networks": explorers.SignalExplorer,
+             "02_residual_block": explorers.BlockExplorer, "03_bottleneck": explorers.BottleneckExplorer,
              "04_batch_norm_training": explorers.NormalizationExplorer,
              "05_batch_norm_inference": explorers.InferenceExplorer}
 # The cell that trains longest, and how the cells with its picture and its facts begin.
@@ -52,7 +56,9 @@ def notebook(request, lesson, open_lesson):
 
 
 light = pytest.mark.parametrize("notebook", ["light"], indirect=True)
+lessons_with_exercises = pytest.mark.parametrize("lesson", grouped(list(EXPLORERS)[1:]), indirect=True)
 lessons_that_train = pytest.mark.parametrize("lesson", grouped(TRAINING), indirect=True)
+lesson_03 = pytest.mark.parametrize("lesson", grouped(["03_bottleneck"]), indirect=True)
 
 
 def reset(explorer):
@@ -70,17 +76,20 @@ def test_every_control_from_end_to_end_shows_its_state_without_flicker(notebook,
     start = next(iter(explorer.kind.presets.values()))
     with watch_flicker(explorer.output) as flicker:
         for field, control in explorer.twin.controls.items():
-            positions = sequences(control)
+            places = positions(control)
             if hasattr(control, "readout"):
                 slider = explorer.slider(field)
                 for move, place in ((lambda: slider.press("End"), -1), (lambda: slider.press("Home"), 0),
                                     (lambda: slider.press("ArrowRight", times=3), 3),
                                     (lambda: slider.drag(1), -1), (lambda: slider.drag(0), 0)):
                     move()
-                    explorer.assert_shows(replace(start, **{field: positions[place]}))
-                slider.press("ArrowRight", times=positions.index(getattr(start, field)))
+                    explorer.assert_shows(replace(start, **{field: places[place]}))
+                if isinstance(control, widgets.IntSlider):
+                    slider.type(str(getattr(start, field)))
+                else:
+                    slider.press("ArrowRight", times=places.index(getattr(start, field)))
             else:
-                for position in [*positions, getattr(start, field)]:
+                for position in [*places, getattr(start, field)]:
                     explorer.choose(field, position)
                     explorer.assert_shows(replace(start, **{field: position}))
             explorer.assert_shows(start)
@@ -112,7 +121,7 @@ def test_a_hand_that_moves_fast_leaves_the_state_of_where_it_stopped(notebook, l
     for _ in range(3):
         slider.drag(choose.random(), steps=60)
         notebook.settle()
-        stopped = dict(zip(labels(control), sequences(control)))[slider.value]
+        stopped = dict(zip(labels(control), positions(control)))[slider.value]
         explorer.assert_shows(replace(start, **{field: stopped}))
 
 
@@ -136,7 +145,7 @@ def test_every_prediction_answers_a_wrong_guess_and_a_right_one(notebook, lesson
     guesses = importlib.import_module(f"resnote.exercises.lesson_{lesson[:2]}").guesses
     asked = {cell: re.search(r"^guesses\.(\w+)$", source, re.M) for cell, source in sources(lesson).items()}
     asked = {cell: getattr(guesses, match[1]) for cell, match in asked.items() if match}
-    assert len(asked) >= (2 if lesson in TRAINING else 1)
+    assert len(asked) >= (1 if lesson == "00_start_here" else 2)
     for cell, question in asked.items():
         output = notebook.output(cell)
         for choice in (next(c for c in question.choices if c != question.answer), question.answer):
@@ -148,7 +157,7 @@ def test_every_prediction_answers_a_wrong_guess_and_a_right_one(notebook, lesson
 
 
 @light
-@lessons_that_train
+@lessons_with_exercises
 def test_every_exercise_tells_an_open_a_raising_a_wrong_and_a_right_answer_apart(notebook, lesson):
     exercises = importlib.import_module(f"resnote.exercises.lesson_{lesson[:2]}")
     for number in (1, 2, 3):
@@ -195,3 +204,65 @@ def test_a_notebook_that_was_not_run_shows_the_still_with_its_alt_text(lesson, o
         "images => images.map(i => [i.alt, i.complete && i.naturalWidth])")
     assert images and all(len(alt) > 40 and width > 400 for alt, width in images)
     assert "Error displaying widget" not in notebook.page.locator(".jp-Notebook").inner_text()
+
+
+# --- lesson 03: settings that no slider of the others has --------------------------------------
+
+
+@lesson_03
+def test_presets_follow_an_illegal_setting_and_every_switch_and_shortcut_counts(notebook):
+    explorer = ExplorerPage(notebook, explorers.BottleneckExplorer)
+    state = bottleneck.State()
+    for name, preset in bottleneck.PRESETS.items():
+        explorer.slider("kernel_size").type("2")              # illegal, before each preset
+        explorer.assert_shows(replace(state, kernel_size=2))
+        explorer.preset(name)
+        state = preset
+        explorer.assert_shows(state)
+    state = bottleneck.PRESETS["The article's listings"]
+    for field in ("bias", "batch_norm"):
+        explorer.choose(field, True)
+        state = replace(state, **{field: True})
+        explorer.assert_shows(state)
+    for field in ("basic_shortcut", "bottleneck_shortcut"):
+        for shortcut in bottleneck.SHORTCUTS:
+            explorer.choose(field, shortcut)
+            state = replace(state, **{field: shortcut})
+            explorer.assert_shows(state)
+
+
+@light
+@lesson_03
+@pytest.mark.parametrize("typed, becomes", [("0", 1), ("-1", 1), ("1000000", 512), ("many", 256), ("", 256), ("64", 64)])
+def test_what_is_typed_into_a_readout_ends_as_a_legal_value(notebook, typed, becomes):
+    explorer = ExplorerPage(notebook, explorers.BottleneckExplorer)
+    slider = explorer.slider("bottleneck_in")
+    slider.type(typed)
+    explorer.assert_shows(replace(bottleneck.State(), bottleneck_in=becomes))
+    assert slider.value == str(becomes)                       # the readout agrees with the picture
+
+
+@lesson_03
+def test_no_text_of_a_drawing_is_clipped_at_the_extremes(notebook):
+    explorer = ExplorerPage(notebook, explorers.BottleneckExplorer)
+    for field, control in explorer.twin.controls.items():
+        if hasattr(control, "readout"):
+            explorer.slider(field).press("End")
+        else:
+            explorer.choose(field, "projection 3×3" if "shortcut" in field else True)
+    explorer.assert_texts_fit()
+    explorer.slider("basic_out").press("Home")
+    for field in ("basic_shortcut", "bottleneck_shortcut"):
+        explorer.choose(field, "identity")
+    explorer.slider("bottleneck_in").press("Home")
+    explorer.assert_texts_fit()
+    explorer.slider("kernel_size").type("6")
+    explorer.assert_texts_fit()
+
+
+@pytest.mark.xdist_group("03_bottleneck")
+def test_the_still_of_lesson_03_says_its_numbers(open_lesson):
+    notebook = open_lesson("03_bottleneck.ipynb", run=False)
+    alts = notebook.output("explorer").locator("img").evaluate_all("images => images.map(i => i.alt)")
+    assert len(alts) == 2 and "1,179,648" in alts[0] and "69,632" in alts[1]
+    assert "16.94" in notebook.output("explorer").inner_text()

@@ -1,14 +1,9 @@
 """The static pages in a real browser: nothing is asked of the network, every picture is there, every link leads on."""
 
-import sys
-from pathlib import Path
-
 import pytest
+from make_site import main
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from make_site import main  # noqa: E402
-
-pytestmark = pytest.mark.xdist_group("03_bottleneck.ipynb")  # the worker with the shortest lesson
+pytestmark = pytest.mark.xdist_group("00_start_here")  # the worker with the shortest lesson
 
 
 def test_the_pages_show_all_and_ask_the_network_nothing(browser, tmp_path):
