@@ -169,7 +169,8 @@ def test_the_live_line_says_what_changed_in_words():
     explorer = BottleneckExplorer()
     explorer.controls["bottleneck_width"].value = 32
     live = re.search(r'aria-live="polite"[^>]*>([^<]+)<', html(explorer)).group(1)
-    assert live == "Bottleneck, width: from 64 to 32. Bottleneck: 25,600 parameters, 2,621,440,000 MACs."
+    assert live == ("Bottleneck, width: from 64 to 32. Basic block: 1,179,648 parameters, 120,795,955,200 MACs. "
+                    "Bottleneck: 25,600 parameters, 2,621,440,000 MACs.")
 
 
 def test_the_still_carries_the_pictures_their_alt_text_and_the_totals():

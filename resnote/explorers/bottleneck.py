@@ -154,12 +154,7 @@ class BottleneckExplorer(Explorer):
         return f"<div>{pictures}</div>{totals_table(*blocks)}<p>{escape(self.says(None, state))}</p>"
 
     def says(self, before, state):
-        blocks = count(state)
-        now = [_sentence(block) for block in blocks]
-        moved = what_moved(_NAMES, before, state)
-        if moved:
-            now = [words for was, block, words in zip(count(before), blocks, now) if was != block]
-        return moved + " ".join(now)
+        return what_moved(_NAMES, before, state) + " ".join(map(_sentence, count(state)))
 
 
 def _sentence(block: BlockCount) -> str:
