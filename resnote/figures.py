@@ -17,7 +17,7 @@ from resnote.diagrams import POINTWISE, SPATIAL, as_image
 STYLE = {
     "svg.hashsalt": "resnote", "font.size": 11, "axes.titlesize": 11, "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": False, "figure.facecolor": "white", "text.color": "#212121",
-    "axes.prop_cycle": matplotlib.cycler(color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"]),
+    "axes.prop_cycle": matplotlib.cycler(color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"]),
 }
 DASHES = "-", "--", "-.", ":"
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from resnote import figures
 
@@ -98,3 +99,22 @@ def test_dots_draw_every_value_beside_its_category_and_none_over_another_group(d
     assert [round(x) for x in plain[0] + residual[0]] == [0, 0, 1, 1, 1]
     assert max(plain[0][2:]) < min(residual[0]) and len(set(plain[0])) == 4
     assert len({line.get_marker() for line in axes.get_lines()}) == 2
+
+
+def contrast(one, other):
+    """Of two colours, by WCAG 2's formula."""
+    dark, light = sorted(sum(weight * (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4)
+                             for weight, part in zip((0.2126, 0.7152, 0.0722), to_rgb(colour))) for colour in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_every_line_stands_out_from_the_card_and_every_text_from_what_it_lies_on(drawn):
+    assert contrast("white", "black") == pytest.approx(21)
+    palette = figures.STYLE["axes.prop_cycle"].by_key()["color"]
+    assert min(contrast(colour, "white") for colour in palette) >= 3
+    kinds = {"pointwise": "1×1", "spatial": "3×3", "other": "rest"}
+    axes, = figures.shares({"MACs": [(kind, 1, kind) for kind in kinds]}, kinds, "").axes
+    for text, bar in zip(axes.texts, axes.patches, strict=True):
+        assert contrast(text.get_color(), bar.get_facecolor()[:3]) >= 4.5
+    for text in (axes.xaxis.label, axes.title, *axes.get_xticklabels(), *axes.get_yticklabels()):
+        assert contrast(text.get_color(), "white") >= 4.5

@@ -16,6 +16,7 @@ from numbers import Real
 import ipywidgets as widgets
 
 from resnote.charts import number
+from resnote.explorers.names import EXPLORER, ControlNames
 
 # One width for every label and one for every control, so that the tracks line up.
 CONTROL_STYLE = {"description_width": "120px"}
@@ -95,7 +96,9 @@ class Explorer:
             control.add_class(f"resnote-{name}")  # a name on the page
             control.observe(self._on_control, names="value")
         self._preset.observe(self._on_preset, names="value")
-        self.widget = widgets.VBox([self._preset, self.arrange(self.controls, self.views), self.views["live"]])
+        self.widget = widgets.VBox([self._preset, self.arrange(self.controls, self.views), self.views["live"],
+                                    ControlNames(layout={"display": "none"})])
+        self.widget.add_class(EXPLORER)
 
     # What a subclass says.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from controls import positions
 from lab import Notebook, Slider
+from playwright.sync_api import Locator
 
 SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
 
@@ -22,6 +23,56 @@ def labels(control) -> list[str]:
     return [str(position).replace("-", "−") for position in positions(control)]
 
 
+def contrasts(places: Locator) -> list[tuple[float, str]]:
+    """Of every visible text in these places: its contrast with what lies below it, by WCAG 2's formula, and its words.
+
+    Below a text of a drawing lie the shapes painted before it. (axe-core leaves drawings out, and nearly all of a
+    JupyterLab page.)
+    """
+    return [tuple(found) for found in places.evaluate_all(
+        """places => {
+            const canvas = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true}), known = {};
+            const rgba = colour => known[colour] ??= (() => {
+                canvas.clearRect(0, 0, 1, 1);
+                canvas.fillStyle = colour;
+                canvas.fillRect(0, 0, 1, 1);
+                return [...canvas.getImageData(0, 0, 1, 1).data].map(part => part / 255);
+            })();
+            const over = (below, [r, g, b, a]) => [r, g, b].map((part, n) => part * a + below[n] * (1 - a));
+            const luminance = rgb => rgb.map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+                .reduce((sum, part, n) => sum + part * [0.2126, 0.7152, 0.0722][n], 0);
+            const ground = element => {
+                const colour = element ? rgba(getComputedStyle(element).backgroundColor) : [1, 1, 1, 1];
+                return colour[3] === 1 ? colour.slice(0, 3) : over(ground(element.parentElement), colour);
+            };
+            const fill = element => {
+                const style = getComputedStyle(element), [r, g, b, a] = style.fill === 'none' ? [0, 0, 0, 0] : rgba(style.fill);
+                return [r, g, b, a * style.fillOpacity * style.opacity];
+            };
+            const contrast = (below, colour) => {
+                const [dark, light] = [luminance(below), luminance(over(below, colour))].sort((a, b) => a - b);
+                return (light + 0.05) / (dark + 0.05);
+            };
+            const drawn = drawing => {
+                const elements = [...drawing.querySelectorAll('rect, circle, polygon, path, text')];
+                return elements.filter(e => e.tagName === 'text' && e.textContent).map(text => {
+                    const box = text.getBoundingClientRect();
+                    const centre = new DOMPoint(box.x + box.width / 2, box.y + box.height / 2);
+                    let below = ground(drawing);
+                    for (const shape of elements.slice(0, elements.indexOf(text)))
+                        if (shape.tagName !== 'text' && !shape.closest('defs')
+                                && shape.isPointInFill(centre.matrixTransform(shape.getScreenCTM().inverse())))
+                            below = over(below, fill(shape));
+                    return [contrast(below, fill(text)), text.textContent];
+                });
+            };
+            const written = place => [...place.querySelectorAll('*')].filter(element => !element.closest('svg')
+                && element.checkVisibility() && [...element.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())
+            ).map(element => [contrast(ground(element), rgba(getComputedStyle(element).color)), element.textContent.slice(0, 60)]);
+            return places.flatMap(place => [...written(place), ...[...place.querySelectorAll('svg:not(svg svg, [data-icon])')].flatMap(drawn)]);
+        }""")]
+
+
 class ExplorerPage:
     """The explorer of class ``kind`` that ``cell`` shows in ``notebook``."""
 
@@ -30,6 +81,10 @@ class ExplorerPage:
         self.twin = kind()  # the same explorer without a page: what it would show is what must be shown
         self.output = notebook.output(cell)
         self.output.scroll_into_view_if_needed()
+
+    @property
+    def drawings(self) -> Locator:
+        return self.output.locator("svg[role=img]")
 
     def box(self, field: str):
         return self.output.locator(f".resnote-{field}")
@@ -73,7 +128,7 @@ class ExplorerPage:
     def assert_texts_fit(self) -> None:
         """With the page's real font: every text lies inside its drawing, and none lies on another."""
         self.notebook.settle()
-        drawings = self.output.locator("svg[role=img]").evaluate_all(
+        drawings = self.drawings.evaluate_all(
             """drawings => drawings.map(drawing => [drawing.viewBox.baseVal.width, drawing.viewBox.baseVal.height,
                 [...drawing.querySelectorAll('text')].map(text => {
                     const frame = drawing.getBoundingClientRect(), box = text.getBoundingClientRect();

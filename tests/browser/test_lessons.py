@@ -6,14 +6,16 @@ import importlib
 import inspect
 import random
 import re
+from base64 import b64decode
 from dataclasses import replace
 
 import ipywidgets as widgets
 import nbformat
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from controls import positions
 from lab import Slider, screenshot, watch_flicker
-from page import SCREENSHOTS, ExplorerPage, labels
+from page import SCREENSHOTS, ExplorerPage, contrasts, labels
 from save_notebooks import NOTEBOOKS
 
 from resnote import explorers
@@ -112,6 +114,55 @@ def test_every_preset_shows_its_state_and_no_text_is_clipped(notebook, lesson):
         explorer.assert_texts_fit()
 
 
+SHOWN = ".jp-Notebook .jp-RenderedMarkdown, .jp-Notebook .jp-OutputArea-output"  # cells and editors are JupyterLab's own
+
+
+def test_an_accessibility_engine_objects_to_nothing(notebook, lesson):
+    """axe-core, on all that a lesson shows."""
+    report = Axe().run(notebook.page, context={"include": [[SHOWN]]}, options={"resultTypes": ["violations", "passes"]}).response
+    looked_at = {rule["id"]: len(rule["nodes"]) for rule in report["passes"]}
+    assert looked_at["aria-input-field-name"] >= len(notebook.page.locator(".jp-Notebook .noUi-handle").all())
+    assert looked_at["label"] >= 3 and looked_at["svg-img-alt"] >= 1
+    assert [(rule["id"], node["html"]) for rule in report["violations"] for node in rule["nodes"]] == []
+
+
+def test_every_text_stands_out_from_what_lies_below_it(notebook, lesson):
+    found = contrasts(notebook.page.locator(SHOWN))
+    assert len(found) > 30 and [text for text in found if text[0] < 4.5] == []
+    explorer = ExplorerPage(notebook, EXPLORERS[lesson])
+    for name, state in explorer.kind.presets.items():
+        explorer.preset(name)
+        explorer.assert_shows(state)
+        found = contrasts(explorer.output.locator(".jp-OutputArea-output"))
+        assert len(found) > 10 and [text for text in found if text[0] < 4.5] == []
+
+
+def test_every_control_has_its_label_for_a_name_and_tells_its_value_and_is_reached_by_keyboard(notebook, lesson):
+    explorer = ExplorerPage(notebook, EXPLORERS[lesson])
+    page = notebook.page
+    explorer.output.get_by_role("button").first.focus()
+    reached = set()
+    for _ in range(100):
+        page.keyboard.press("Tab")
+        reached |= {field for field in explorer.twin.controls if explorer.box(field).locator(":focus").count()}
+        if not explorer.output.locator(":focus").count():
+            break
+    assert reached == explorer.twin.controls.keys()
+    for field, control in explorer.twin.controls.items():
+        role = "slider" if hasattr(control, "readout") else "checkbox" if isinstance(control, widgets.Checkbox) else "combobox"
+        handle = explorer.box(field).get_by_role(role, name=control.description, exact=True)
+        assert handle.count() == 1, field
+        if role == "slider":
+            handle.press("End")
+            notebook.settle()
+            assert handle.get_attribute("aria-valuetext") == explorer.slider(field).value
+    group = explorer.output.get_by_role("group", name="Presets")
+    for name in explorer.kind.presets:
+        explorer.preset(name)
+        group.get_by_role("button", name=name, exact=True, pressed=True).wait_for()
+        assert group.get_by_role("button", pressed=True).count() == 1
+
+
 @light
 def test_a_hand_that_moves_fast_leaves_the_state_of_where_it_stopped(notebook, lesson):
     explorer = ExplorerPage(notebook, EXPLORERS[lesson])
@@ -204,6 +255,18 @@ def test_a_notebook_that_was_not_run_shows_the_still_with_its_alt_text(lesson, o
         "images => images.map(i => [i.alt, i.complete && i.naturalWidth])")
     assert images and all(len(alt) > 40 and width > 400 for alt, width in images)
     assert "Error displaying widget" not in notebook.page.locator(".jp-Notebook").inner_text()
+
+
+def test_every_text_of_a_still_stands_out(lesson, browser):
+    """A still is an image, which no theme reaches; here it is opened as a drawing."""
+    notebook = nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", 4)
+    html = "".join(output.get("data", {}).get("text/html", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    pictures = [b64decode(data).decode() for data in re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', html)]
+    page = browser.new_page()
+    page.set_content("".join(picture for picture in pictures if 'role="img"' in picture))   # not matplotlib's
+    found = contrasts(page.locator("body"))
+    page.close()
+    assert len(found) >= 3 and [text for text in found if text[0] < 4.5] == []
 
 
 # --- lesson 03: settings that no slider of the others has --------------------------------------
