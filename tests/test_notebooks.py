@@ -139,6 +139,12 @@ def test_an_interrupted_training_is_told_where_its_result_is_asserted(path):
 
 
 @lessons
+def test_the_explorer_needs_the_import_cell_and_no_other(path):
+    source = {cell.id: cell.source for cell in code_cells(path)}
+    exec(compile(f"{source.get('imports', '')}\n{source['explorer']}", path.stem, "exec"), {})
+
+
+@lessons
 def test_no_cell_scrolls(path):
     assert all(len(cell.source.splitlines()) <= 22 for cell in code_cells(path))
 
