@@ -46,14 +46,16 @@ clean:
 	$(PYTHON) -m venv .venv
 	touch $@
 
-# JupyterLab would ask about news and look for updates; nothing here fetches anything at run time.
+# JupyterLab would ask about news and look for updates; nothing here fetches anything at run time. Long lines of code
+# wrap in a narrow window.
 SETTINGS := .venv/share/jupyter/lab/settings
-NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
+OVERRIDES := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}, \
+	"@jupyterlab/notebook-extension:tracker": {"codeCellConfig": {"lineNumbers": false, "lineWrap": true}}}
 
-.venv/lab: .venv/made pyproject.toml constraints.txt
+.venv/lab: .venv/made Makefile pyproject.toml constraints.txt
 	@echo "Installing into .venv; the first time this takes a minute or more."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
-	mkdir -p $(SETTINGS) && echo '$(NO_NEWS)' > $(SETTINGS)/overrides.json
+	mkdir -p $(SETTINGS) && echo '$(OVERRIDES)' > $(SETTINGS)/overrides.json
 	touch $@
 
 .venv/test: .venv/lab

@@ -27,7 +27,7 @@ UNIT = 1 if sys.platform == "darwin" else 1024      # bytes in what ru_maxrss co
 def run(path: Path) -> tuple[dict[str, float], int]:
     """Seconds by cell id, and the kernel's largest memory in bytes."""
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
+    notebook.cells.append(nbformat.v4.new_code_cell(PEAK, id="peak"))
     client, seconds = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": path.parent}}), {}
     with client.setup_kernel():
         for index, cell in enumerate(notebook.cells):

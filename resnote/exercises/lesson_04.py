@@ -54,9 +54,15 @@ def _check_batch_norm(ask):
 def _why_not_batch_norm(got, x, gamma, beta, eps):
     g, b = gamma.view(1, -1, 1, 1), beta.view(1, -1, 1, 1)
 
-    def formula(dims, correction, mean, root, affine):
+    def formula(dims, correction, mean, root, affine, mu_at, var_at):
         mu, var = x.mean(dims, keepdim=True), x.var(dims, correction=correction, keepdim=True)
-        return affine((x - mean * mu) / root(var))
+        return affine((x - mean * mu_at(mu)) / root(var_at(var)))
+
+    def by_column(statistic):
+        return statistic.flatten() if statistic.numel() == x.shape[-1] else statistic
+
+    columns = ("{} goes along the columns: PyTorch matches the last axes. Keep its shape (1, C, 1, 1), with keepdim=True "
+               "or view(1, -1, 1, 1).")
 
     return slip(
         got, formula,
@@ -89,7 +95,9 @@ def _why_not_batch_norm(got, x, gamma, beta, eps):
          (lambda x_hat: gamma * x_hat + b, "γ goes along the columns: PyTorch matches the last axes. Give it the shape "
                                            "(1, C, 1, 1)."),
          (lambda x_hat: g * x_hat + beta, "β goes along the columns: PyTorch matches the last axes. Give it the shape "
-                                          "(1, C, 1, 1).")))
+                                          "(1, C, 1, 1).")),
+        ((lambda mu: mu, None), (by_column, columns.format("μ"))),
+        ((lambda var: var, None), (by_column, columns.format("σ²"))))
 
 
 # --- 2. the six backward equations -----------------------------------------------------------------

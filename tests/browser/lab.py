@@ -47,8 +47,9 @@ CHROMIUM_FLAGS = (
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
 SETTINGS = {
-    # Lay out every cell, also those out of view, and end the page after the last one.
-    "notebook-extension/tracker": {"windowingMode": "none", "scrollPastEnd": False},
+    # Lay out every cell, also those out of view, and end the page after the last one; wrap code, as `make lab` does.
+    "notebook-extension/tracker": {"windowingMode": "none", "scrollPastEnd": False,
+                                   "codeCellConfig": {"lineNumbers": False, "lineWrap": True}},
     # No pop-up that asks about news: in JupyterLab 4.6 it comes even with `--LabApp.news_url=None`.
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }

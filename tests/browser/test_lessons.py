@@ -187,8 +187,8 @@ def test_in_a_narrow_window_nothing_is_cut_off(notebook, lesson):
     try:
         explorer = ExplorerPage(notebook, EXPLORERS[lesson])
         explorer.assert_texts_fit()
-        overflow = page.locator(".jp-Notebook .jp-OutputArea-output").evaluate_all(
-            "outputs => outputs.filter(o => o.scrollWidth > o.clientWidth + 1).map(o => o.textContent.slice(0, 80))")
+        overflow = page.locator(".jp-Notebook .jp-OutputArea-output, .jp-Notebook .cm-scroller, .jp-RenderedMarkdown").evaluate_all(
+            "places => places.filter(p => p.scrollWidth > p.clientWidth + 1).map(p => p.textContent.slice(0, 80))")
         assert overflow == []
         screenshot(page, SCREENSHOTS / f"{lesson}_800.png")
     finally:
