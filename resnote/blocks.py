@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from resnote.settings import SettingError, check_block
 
 
-def conv(in_channels, out_channels, kernel_size, stride=1, bias=False) -> nn.Conv2d:
+def conv(in_channels, out_channels, kernel_size, stride, bias) -> nn.Conv2d:
     """A convolution that keeps height and width at stride 1 (odd kernels)."""
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride=stride, padding=kernel_size // 2,
                      bias=bias)

@@ -65,7 +65,7 @@ def mistakes(tree: ast.Module) -> list:
                 note(node, f"{value} → {value + 1}", lambda value=value: setattr(node, "value", value + 1))
             case ast.If() | ast.IfExp() | ast.While():
                 note(node.test, "negated", lambda: setattr(node, "test", ast.UnaryOp(ast.Not(), node.test)))
-            case ast.Return(value=value) if value is not None:
+            case ast.Return(value=value) if value is not None and ast.unparse(value) != "None":
                 note(node, "None returned", lambda: setattr(node, "value", ast.Constant(None)))
         for name, value in ast.iter_fields(node):
             if name in ("annotation", "returns", "decorator_list"):

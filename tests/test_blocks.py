@@ -18,12 +18,25 @@ WITH_SHORTCUT = [BasicBlock, Bottleneck]
 COUNT = {PlainBlock: counting.plain_block, BasicBlock: counting.basic_block, Bottleneck: counting.bottleneck}
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
-
-
 # --- what a block computes -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("build", BLOCKS)
+def test_a_block_without_settings_is_3x3_of_stride_1_with_batch_norm_and_no_bias(build):
+    block = build(4, 4, 4)
+    layers = dict(block.residual.named_children())
+    names = [name for n in range(1, 4 if build is Bottleneck else 3) for name in (f"conv{n}", f"bn{n}", f"relu{n}")][:-1]
+    assert list(layers) == names                                    # the last ReLU follows the add
+    convs = [layer for layer in layers.values() if isinstance(layer, torch.nn.Conv2d)]
+    kernels = [(1, 1), (3, 3), (1, 1)] if build is Bottleneck else [(3, 3), (3, 3)]
+    assert [conv.kernel_size for conv in convs] == kernels
+    assert all(conv.stride == (1, 1) and conv.bias is None for conv in convs)
+
+
+@pytest.mark.parametrize("build", WITH_SHORTCUT)
+def test_a_projection_without_settings_is_1x1_with_batch_norm_and_no_bias(build):
+    projection, norm = build(4, 4, 8, shortcut="projection").shortcut
+    assert projection.kernel_size == (1, 1) and projection.bias is None and isinstance(norm, torch.nn.BatchNorm2d)
 
 
 def convolve(x, conv, bn, stride):
