@@ -746,7 +746,7 @@ def test_the_guesses_about_44_layers_are_answered_as_the_recorded_study_answers_
     errors = {key: [run["train_error"] for run in study["runs"] if key == (run["block"], run["depth"]) and
                     (run["epochs"], run["learning_rate"]) == (10, 0.1)] for key in (("plain", 8), ("plain", 44), ("residual", 44))}
     assert max(errors["plain", 8]) < 0.01 and min(errors["plain", 44]) > 0.3 and max(errors["residual", 44]) < 0.01
-    assert lesson_01.guesses.deeper.answer == "The shallow one"
+    assert lesson_01.guesses.deeper.answer == "the shallow one"
     assert lesson_02.guesses.repaired.answer == "near 0"
 
 

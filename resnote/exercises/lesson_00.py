@@ -6,12 +6,12 @@ from resnote.exercises.prediction import Prediction
 class guesses:
     """The lesson's predictions; they stand here so that a cell does not give the answer away."""
 
-    slope = Prediction(
+    shift = Prediction(
         "y = slope · x + shift. You add 2 to the shift. What happens to the line?",
         {
-            "It gets steeper": "That is what the slope does. Try both in the explorer.",
-            "It moves up by 2": "Every y is 2 larger, and the slope is what it was.",
-            "It moves to the right by 2": "At x = 0 the line is at the shift. Try it in the explorer.",
+            "it gets steeper": "That is what the slope does. Try both in the explorer.",
+            "it moves up by 2": "Every y is 2 larger, and the slope is what it was.",
+            "it moves to the right by 2": "At x = 0 the line is at the shift. Try it in the explorer.",
         },
-        answer="It moves up by 2",
+        answer="it moves up by 2",
     )

@@ -128,11 +128,11 @@ class guesses:
     """The lesson's predictions; they stand here so that a cell does not give the answer away."""
 
     slope = Prediction(
-        "A gradient comes back through 30 sigmoids. Take the steepest slope a sigmoid has, at each. What do the slopes alone leave of it, at best?",
+        "A gradient comes back through 30 sigmoids. Take the steepest slope a sigmoid has, at each. What do the slopes alone leave of it?",
         {
             "about a thirtieth": "Slopes multiply, they do not add.",
             "about 10⁻¹⁸": "The steepest slope is ¼, and ¼ to the power of 30 is 9·10⁻¹⁹.",
-            "all of it, at best": "That would need a slope of 1. A sigmoid's is ¼ at most.",
+            "all of it": "That would need a slope of 1. A sigmoid's is ¼ at most.",
         },
         answer="about 10⁻¹⁸",
     )
@@ -140,20 +140,20 @@ class guesses:
     deeper = Prediction(
         "A plain network with 8 layers, and one with 44, batch norm in both. Which has the lower error on the images it trains on?",
         {
-            "The deep one: it has more parameters":
+            "the deep one: it has more parameters":
                 "It could copy the shallow one and pass the signal through. See whether it finds that.",
-            "Both the same, near 0": "1,347 small images are few, and each network could learn them by heart. See.",
-            "The shallow one": "More layers, and a higher training error: He et al. call it degradation.",
+            "both the same, near 0": "1,347 small images are few, and each network could learn them by heart. See.",
+            "the shallow one": "More layers, and a higher training error: He et al. call it degradation.",
         },
-        answer="The shallow one",
+        answer="the shallow one",
     )
 
     gradients = Prediction(
         "Before the first step of training, with batch norm: how do the gradients of the 44-layer network look, at the first layers?",
         {
-            "Much smaller than at the last": "That is what vanishing would look like. Batch norm keeps the signal's size up.",
-            "About the same": "That would be healthy. Batch norm fixes the forward signal, not the backward one.",
-            "Much larger than at the last": "Before the first step they grow towards the input, here by a factor of about a hundred.",
+            "much smaller than at the last": "That is what vanishing would look like. Batch norm keeps the signal's size up.",
+            "about the same": "That would be healthy. Batch norm fixes the forward signal, not the backward one.",
+            "much larger than at the last": "Before the first step they grow towards the input, here by a factor of about seventy.",
         },
-        answer="Much larger than at the last",
+        answer="much larger than at the last",
     )

@@ -154,7 +154,7 @@ class guesses:
     )
 
     repaired = Prediction(
-        "Lesson 01's 44 layers, the same data, seeds and parameters; only '+ x' is added to each block. The training error?",
+        "Lesson 01's 44 layers, the same data, seeds and parameters; only '+ x' is added to each block. What is the training error now?",
         {"about as before": "Nothing but the additions differ. See what they do.",
          "half of it, perhaps": "It is a larger step than that.",
          "near 0": "In every seed."},
@@ -163,8 +163,8 @@ class guesses:
 
     removed = Prediction(
         "Take one block out of a trained network, and train nothing again. Which network notices less?",
-        {"The plain one": "Each of its blocks needs what exactly the block before it makes.",
-         "The residual one": "A block adds to what is there. Without one, the rest is still there; the first ones add most.",
-         "Neither survives": "One of them does."},
-        answer="The residual one",
+        {"the plain one": "Each of its blocks needs what exactly the block before it makes.",
+         "the residual one": "A block adds to what is there. Without one, the rest is still there.",
+         "neither survives": "One of them does."},
+        answer="the residual one",
     )

@@ -216,14 +216,14 @@ class guesses:
     pointwise = Prediction(
         "A 1×1 convolution from 8 to 3 channels has the same number of weights as nn.Linear(8, 3). What else?",
         {
-            "Nothing: one is for images, the other for vectors":
+            "nothing: one is for images, the other for vectors":
                 "The pixel is a vector: its 8 channel values. Think of what happens to it.",
-            "It is that linear layer, applied to the channels of every pixel":
+            "it is that linear layer, applied to the channels of every pixel":
                 "Each output channel is a weighted sum of the input channels at the same place.",
-            "It is that linear layer, applied to the whole flattened image":
+            "it is that linear layer, applied to the whole flattened image":
                 "Then the weights would depend on the image's size, and they do not.",
         },
-        answer="It is that linear layer, applied to the channels of every pixel",
+        answer="it is that linear layer, applied to the channels of every pixel",
     )
 
     shuffle = Prediction(
@@ -249,11 +249,11 @@ class guesses:
     memory = Prediction(
         "In the bottleneck, the 3×3 costs about half of the parameters and of the work. What takes most of the memory?",
         {
-            "The output of the 3×3": "It has 64 channels, a quarter of what leaves the block.",
-            "The maps with 256 channels": "The last 1×1, the add and the last ReLU each write 256 channels.",
-            "The weights": "69,632 parameters take 272 KiB. A single map with 64 channels at 320×320 takes 25 MiB.",
+            "the output of the 3×3": "It has 64 channels, a quarter of what leaves the block.",
+            "the maps with 256 channels": "The last 1×1, the add and the last ReLU each write 256 channels.",
+            "the weights": "69,632 parameters take 272 KiB. A single map with 64 channels at 320×320 takes 25 MiB.",
         },
-        answer="The maps with 256 channels",
+        answer="the maps with 256 channels",
     )
 
     loss = Prediction(

@@ -263,7 +263,7 @@ class guesses:
     """The lesson's predictions; they stand here so that a cell does not give the answer away."""
 
     linear = Prediction(
-        "Inputs drawn from a normal distribution, mean 0 and spread 1. Which share falls between −1.96 and 1.96, "
+        "Inputs drawn from a normal distribution, mean 0 and spread 1. What share falls between −1.96 and 1.96, "
         "where the article calls the sigmoid nearly linear?",
         {
             "about two thirds": "That is the share between −1 and 1.",
@@ -285,8 +285,8 @@ class guesses:
     )
 
     whitening = Prediction(
-        "Two features go up and down together: their correlation is 0.9. You give each mean 0 and variance 1. The "
-        "correlation now?",
+        "Two features go up and down together: their correlation is 0.9. You give each mean 0 and variance 1. What "
+        "is the correlation now?",
         {
             "0": "That would be whitening, which mixes the features. Here each is shifted and scaled alone.",
             "0.9": "A correlation does not notice shifts and scales. Normalising is not whitening.",
@@ -296,7 +296,7 @@ class guesses:
     )
 
     scale = Prediction(
-        "You multiply the weights before a batch norm by 10. The output stays the same. The gradient of these weights?",
+        "You multiply the weights before a batch norm by 10. The output stays the same. What becomes of the gradient of these weights?",
         {
             "the same too": "Move a long vector and a short one by the same small step: which one turns more?",
             "10 times larger": "To change the output as much as before, the weights must now move 10 times as far. "

@@ -298,13 +298,13 @@ class guesses:
 
     sorted_batches = Prediction(
         "A trained network in train mode, on batches of 32. In one run the images are shuffled, in the other each "
-        "batch holds a single class. What happens to the share it gets right?",
+        "batch holds a single class. What happens to the test error?",
         {
-            "nothing: 32 images are enough": "They are enough if they are a fair sample. A single class is not.",
-            "sorted batches do better": "What the images of a batch have in common is in its mean, and is subtracted.",
-            "sorted batches do much worse": "What a class has in common is in the batch's mean, and is subtracted.",
+            "it stays: 32 images are enough": "They are enough if they are a fair sample. A single class is not.",
+            "it falls with sorted batches": "What the images of a batch have in common is in its mean, and is subtracted.",
+            "it grows much with sorted batches": "What a class has in common is in the batch's mean, and is subtracted.",
         },
-        answer="sorted batches do much worse",
+        answer="it grows much with sorted batches",
     )
 
     folding = Prediction(
