@@ -52,11 +52,14 @@ SETTINGS := .venv/share/jupyter/lab/settings
 OVERRIDES := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}, \
 	"@jupyterlab/notebook-extension:tracker": {"codeCellConfig": {"lineNumbers": false, "lineWrap": true}}}
 
-.venv/lab: .venv/made Makefile pyproject.toml constraints.txt
+.venv/lab: .venv/made pyproject.toml constraints.txt | $(SETTINGS)/overrides.json
 	@echo "Installing into .venv; the first time this takes a minute or more."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
-	mkdir -p $(SETTINGS) && echo '$(OVERRIDES)' > $(SETTINGS)/overrides.json
 	touch $@
+
+$(SETTINGS)/overrides.json: .venv/made Makefile
+	mkdir -p $(SETTINGS)
+	echo '$(OVERRIDES)' > $@
 
 .venv/test: .venv/lab
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'

@@ -9,14 +9,15 @@ the rounds; about 300 MB of it is torch and matplotlib, imported.
 
 from __future__ import annotations
 
+import os
 import platform
 import statistics
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
-import torch
 from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -34,20 +35,21 @@ def run(path: Path) -> tuple[dict[str, float], int]:
             start = time.perf_counter()
             client.execute_cell(cell, index)
             seconds[cell.id] = time.perf_counter() - start
+    del seconds["peak"]
     return seconds, UNIT * int(notebook.cells[-1].outputs[0].text)
 
 
 def main(rounds: int = 3) -> None:
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch "
-          f"{torch.__version__}; {rounds} rounds\n")
-    print("| lesson | all cells | the longest cell | memory |\n|---|---|---|---|")
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch "
+          f"{version('torch')}; {rounds} rounds\n")
+    print("| lesson | all cells | slowest cell | memory |\n|---|---|---|---|")
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         runs = [run(path) for _ in range(rounds)]
         total = statistics.median(sum(seconds.values()) for seconds, _ in runs)
         longest = max(runs[0][0], key=lambda cell: statistics.median(seconds[cell] for seconds, _ in runs))
         slow = statistics.median(seconds[longest] for seconds, _ in runs)
         memory = max(peak for _, peak in runs)
-        print(f"| {path.stem[:2]} | {total:.0f} s | {slow:.0f} s | {memory / 1e6:.0f} MB |", flush=True)
+        print(f"| {path.stem[:2]} | {total:.0f} s | {slow:.0f} s | {memory / 1e9:.1f} GB |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,11 @@
-"""The positions of an explorer's controls."""
+"""An explorer without a page: what it shows, and the positions of its controls."""
 
 import ipywidgets as widgets
+
+
+def html(explorer) -> str:
+    """All parts of the live picture."""
+    return "".join(view.value for view in explorer.views.values())
 
 
 def positions(control) -> list:

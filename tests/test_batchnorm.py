@@ -193,6 +193,23 @@ def test_inference_is_pytorchs_also_for_a_batch_of_one(shape, affine):
         same(y, expected)
 
 
+def test_a_variance_of_0_is_fixed_too():
+    x, zero = numbers(4, 2), torch.zeros(2, dtype=torch.float64)
+    same(inference(x, zero, zero, eps=0.25), 2 * x)
+
+
+def test_the_module_without_settings_is_pytorchs_without_settings():
+    ours, torchs = BatchNorm(3), nn.BatchNorm2d(3)
+    assert (ours.eps, ours.momentum) == (torchs.eps, torchs.momentum)
+    assert torch.equal(ours.gamma, torchs.weight) and torch.equal(ours.beta, torchs.bias)
+
+
+def test_without_a_count_the_plain_average_is_that_of_a_first_batch():
+    _, cache = forward(batch(5, 3))
+    mean, _ = update(numbers(3), numbers(3).square(), cache, momentum=None)
+    same(mean, cache.mu)
+
+
 def test_gamma_without_beta_and_beta_without_gamma_work():
     x, mean, var, (gamma, beta) = batch(5, 3), numbers(3), numbers(3).square(), weights(3)
     for used in ((gamma, None), (None, beta)):

@@ -220,7 +220,7 @@ WRONG = {
         (lambda k, i, o, g, b: weights(k, i, o, g, b) + b * o + 1, "weight tensor"),
         (lambda k, i, o, g, b: True, "whole number"),
         (lambda k, i, o, g, b: "315", "whole number"),
-        (lambda k, i, o, g, b: torch.tensor(315), "whole number"),
+        (lambda k, i, o, g, b: torch.tensor([315, 322]), "whole number"),
     ],
     "lesson_03.ex2": [
         (lambda x, w: x.permute(0, 2, 3, 1) @ w.T, "channels are still last"),
@@ -277,6 +277,8 @@ WRONG = {
         (lambda x, g, b, eps: x_hat(x, eps) * g + per_channel(b), "γ goes along the columns"),
         (lambda x, g, b, eps: x_hat(x, eps) * per_channel(g) + b, "β goes along the columns"),
         (lambda x, g, b, eps: affine((x - x.mean((0, 2, 3))) / (x.var((0, 2, 3), correction=0) + eps).sqrt(), g, b),
+         "μ and σ² go along the columns"),
+        (lambda x, g, b, eps: affine((x - x.mean((0, 2, 3))) / (x.var((0, 2, 3), correction=0, keepdim=True) + eps).sqrt(), g, b),
          "μ goes along the columns"),
         (lambda x, g, b, eps: affine((x - x.mean((0, 2, 3), keepdim=True)) / (x.var((0, 2, 3), correction=0) + eps).sqrt(), g, b),
          "σ² goes along the columns"),
@@ -605,6 +607,11 @@ def test_the_second_term_of_the_means_gradient_may_be_left_out_since_it_is_0():
     answer = backward_but("dmu", lambda n: -(n.dx_hat / n.s).sum(0))
     verdict = lesson_04.ex2.check(answer)
     assert verdict.outcome == "right" and "no number can show" in verdict.text
+
+
+@pytest.mark.parametrize("exercise", [lesson_01.ex1, lesson_01.ex2, lesson_02.ex3, lesson_03.ex1])
+def test_a_tensor_of_one_number_is_a_number(exercise):
+    assert exercise.check(lambda *args: torch.tensor(exercise.model(*args))).outcome == "right"
 
 
 def test_pieces_summed_with_keepdim_are_right():

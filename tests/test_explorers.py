@@ -8,7 +8,7 @@ from functools import cache
 import ipywidgets as widgets
 import pytest
 import torch
-from controls import positions
+from controls import html, positions
 
 from resnote import blocks
 from resnote.diagrams import HEIGHT, block_diagram
@@ -46,11 +46,6 @@ def readout(html):
     table = {row[0]: row[1:] for row in (re.findall(r">([^<>]+)</t[hd]>", line)
                                          for line in re.findall(r"<tr>.*?</tr>", html))}
     return table, re.findall(r">([\d,]+) parameters</text>", html)
-
-
-def html(explorer):
-    """All parts of the live picture."""
-    return "".join(view.value for view in explorer.views.values())
 
 
 def assert_shows(html, state):
@@ -168,7 +163,7 @@ def test_one_move_sets_each_part_once_and_only_where_it_changed():
 def test_the_live_line_says_what_changed_in_words():
     explorer = BottleneckExplorer()
     explorer.controls["bottleneck_width"].value = 32
-    live = re.search(r'aria-live="polite"[^>]*>([^<]+)<', html(explorer)).group(1)
+    live = re.search(r'class="resnote-live"[^>]*>([^<]+)<', html(explorer)).group(1)
     assert live == ("Bottleneck, width: from 64 to 32. Basic block: 1,179,648 parameters, 120,795,955,200 MACs. "
                     "Bottleneck: 25,600 parameters, 2,621,440,000 MACs.")
 

@@ -9,16 +9,12 @@ from html import escape
 import pytest
 import torch
 import torch.nn.functional as F
-from controls import positions
+from controls import html, positions
 
 from resnote import blocks
 from resnote.charts import sci
 from resnote.explorers import BlockExplorer, SignalExplorer, block, signal
 from resnote.settings import SettingError
-
-
-def html(explorer):
-    return "".join(view.value for view in explorer.views.values())
 
 
 @pytest.mark.parametrize("make, preset", [(BlockExplorer, 0), (BlockExplorer, 1), (SignalExplorer, 0), (SignalExplorer, 4), (SignalExplorer, 5)])

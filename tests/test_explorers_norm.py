@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 import torch.nn.functional as F
-from controls import positions
+from controls import html, positions
 from torch import nn
 
 from resnote import histograms, walks
@@ -18,10 +18,6 @@ from resnote.explorers.normalization import ACTIVATIONS
 from resnote.training import fit
 
 EXPLORERS = [(NormalizationExplorer, 0), (NormalizationExplorer, 1), (InferenceExplorer, 0), (InferenceExplorer, 5)]
-
-
-def html(explorer):
-    return "".join(view.value for view in explorer.views.values())
 
 
 def random_states(make, count):

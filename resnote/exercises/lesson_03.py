@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 from resnote import counting
 from resnote.exercises.base import Exercise, Wrong, short
+from resnote.exercises.compare import one_number
 from resnote.exercises.prediction import Prediction
 
 # --- 1. parameters of a convolution --------------------------------------------------------------
@@ -49,12 +50,10 @@ _CONVOLUTIONS = (
 def _check_conv_parameters(ask):
     for args, known in _CONVOLUTIONS:
         kernel_size, in_channels, out_channels, groups, bias = args
-        got = ask(*args)
+        call = "conv_parameters(" + ", ".join(map(str, args)) + ")"
+        got = one_number(call, ask(*args), ", and a count is a whole number")
         right = counting.conv2d((in_channels, 16, 16), out_channels, kernel_size, groups=groups,
                                 bias=bias).parameters
-        call = "conv_parameters(" + ", ".join(map(str, args)) + ")"
-        if isinstance(got, bool) or not isinstance(got, Real):
-            raise Wrong(f"{call} gave {short(got)}; a count is a whole number.")
         if got != right:
             raise Wrong(f"{call} gave {got:,} and a layer like that has {right:,}: "
                         + known.get(got, "write out the shape of its weight tensor, and multiply."))

@@ -54,15 +54,15 @@ def _check_batch_norm(ask):
 def _why_not_batch_norm(got, x, gamma, beta, eps):
     g, b = gamma.view(1, -1, 1, 1), beta.view(1, -1, 1, 1)
 
-    def formula(dims, correction, mean, root, affine, mu_at, var_at):
-        mu, var = x.mean(dims, keepdim=True), x.var(dims, correction=correction, keepdim=True)
-        return affine((x - mean * mu_at(mu)) / root(var_at(var)))
+    def formula(dims, correction, mean, root, affine, shaped):
+        mu, var = shaped(x.mean(dims, keepdim=True), x.var(dims, correction=correction, keepdim=True))
+        return affine((x - mean * mu) / root(var))
 
     def by_column(statistic):
         return statistic.flatten() if statistic.numel() == x.shape[-1] else statistic
 
-    columns = ("{} goes along the columns: PyTorch matches the last axes. Keep its shape (1, C, 1, 1), with keepdim=True "
-               "or view(1, -1, 1, 1).")
+    columns = (" along the columns: PyTorch matches the last axes. Give {} the shape (1, C, 1, 1), with keepdim=True or "
+               "view(1, -1, 1, 1).")
 
     return slip(
         got, formula,
@@ -96,8 +96,10 @@ def _why_not_batch_norm(got, x, gamma, beta, eps):
                                            "(1, C, 1, 1)."),
          (lambda x_hat: g * x_hat + beta, "β goes along the columns: PyTorch matches the last axes. Give it the shape "
                                           "(1, C, 1, 1).")),
-        ((lambda mu: mu, None), (by_column, columns.format("μ"))),
-        ((lambda var: var, None), (by_column, columns.format("σ²"))))
+        ((lambda mu, var: (mu, var), None),
+         (lambda mu, var: (by_column(mu), by_column(var)), "μ and σ² go" + columns.format("them")),
+         (lambda mu, var: (by_column(mu), var), "μ goes" + columns.format("it")),
+         (lambda mu, var: (mu, by_column(var)), "σ² goes" + columns.format("it"))))
 
 
 # --- 2. the six backward equations -----------------------------------------------------------------

@@ -16,7 +16,7 @@ from numbers import Real
 import ipywidgets as widgets
 
 from resnote.charts import number
-from resnote.explorers.names import EXPLORER, ControlNames
+from resnote.explorers.names import EXPLORER, REGION, STEPS, ControlNames
 
 # One width for every label and one for every control, so that the tracks line up.
 CONTROL_STYLE = {"description_width": "120px"}
@@ -36,7 +36,7 @@ def choice(label: str, options) -> widgets.Dropdown:
 def steps(label: str, values) -> widgets.SelectionSlider:
     """A slider over chosen values, for a range too wide for even steps."""
     return widgets.SelectionSlider(options=list(values), description=label, continuous_update=True,
-                                   style=CONTROL_STYLE, layout=CONTROL_LAYOUT)
+                                   style=CONTROL_STYLE, layout=CONTROL_LAYOUT).add_class(STEPS)
 
 
 def switch(label: str) -> widgets.Checkbox:
@@ -99,6 +99,7 @@ class Explorer:
         self.widget = widgets.VBox([self._preset, self.arrange(self.controls, self.views), self.views["live"],
                                     ControlNames(layout={"display": "none"})])
         self.widget.add_class(EXPLORER)
+        self.views["live"].add_class(REGION)
 
     # What a subclass says.
 
@@ -176,9 +177,8 @@ class Explorer:
 
 
 def _live(sentence: str) -> str:
-    """A line that a screen reader reads out when it changes; its height is fixed."""
-    return (f'<p class="resnote-live" aria-live="polite" role="status" '
-            f'style="min-height:3em;line-height:1.5em;margin:4px 8px">{escape(sentence)}</p>')
+    """The line that a screen reader reads out when it changes, with room for two lines."""
+    return f'<p class="resnote-live" style="min-height:3em;line-height:1.5em;margin:4px 8px">{escape(sentence)}</p>'
 
 
 def _words(html: str) -> str:

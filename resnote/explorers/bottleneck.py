@@ -11,6 +11,7 @@ from resnote import counting
 from resnote.counting import BlockCount
 from resnote.diagrams import WIDTH, as_image, block_diagram, describe
 from resnote.explorers.base import Explorer, choice, columns, slider, steps, switch, what_moved
+from resnote.explorers.names import GROUP
 from resnote.tables import format_bytes
 
 SHORTCUTS = {
@@ -139,7 +140,10 @@ class BottleneckExplorer(Explorer):
                   for block, name in (("basic", "Basic block"), ("bottleneck", "Bottleneck"))]
         both = columns([controls["kernel_size"]], [controls["side"]], width=WIDTH)
         switches = widgets.HBox([widgets.HTML("<b>Both blocks</b>"), controls["bias"], controls["batch_norm"]])
-        return widgets.VBox([switches, both, columns(*blocks, width=WIDTH), views["totals"]])
+        both_blocks = columns(*blocks, width=WIDTH)
+        for column in both_blocks.children:
+            column.add_class(GROUP)
+        return widgets.VBox([switches, both, both_blocks, views["totals"]])
 
     def picture(self, state):
         basic, bottleneck = blocks = count(state)

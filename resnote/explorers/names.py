@@ -1,4 +1,4 @@
-"""What a screen reader is told of the controls, which ipywidgets leaves to the eye.
+"""What a screen reader is told of an explorer, which ipywidgets leaves to the eye.
 
 The name of a slider stands beside its track, and nothing ties the two together: its handle would be read as
 "slider, 3", a chosen value as its number in the list, and a preset as a button that is never pressed.
@@ -6,22 +6,28 @@ The name of a slider stands beside its track, and nothing ties the two together:
 
 import anywidget
 
-EXPLORER = "resnote-explorer"
+EXPLORER = "resnote-explorer"    # classes: the whole explorer,
+GROUP = "resnote-group"          # a column whose heading, in bold, belongs to its controls' names,
+STEPS = "resnote-steps"          # a slider over chosen values: its readout is no place to type, whatever it looks like,
+REGION = "resnote-region"        # and what is read out when it changes; it stays while its content is replaced
 
 
 class ControlNames(anywidget.AnyWidget):
-    """Shows nothing; names every control of the explorer that it lies in, the element of class `EXPLORER`."""
+    """Shows nothing; names every control of the explorer that it lies in."""
 
     _esm = """
     const set = (element, name, value) => element?.getAttribute(name) !== value && element?.setAttribute(name, value);
 
     function tell(explorer) {
-        for (const slider of explorer.querySelectorAll(".widget-slider")) {
-            const name = slider.querySelector(".widget-label")?.textContent;
-            const handle = slider.querySelector("[role=slider]"), readout = slider.querySelector(".widget-readout");
-            set(handle, "aria-label", name);
-            set(handle, "aria-valuetext", readout.textContent);
-            if (readout.isContentEditable) {
+        for (const control of explorer.querySelectorAll(".widget-slider, .widget-dropdown")) {
+            const parts = [control.closest(".GROUP")?.querySelector("b"), control.querySelector(".widget-label")];
+            const name = parts.filter(Boolean).map(part => part.textContent).join(", ");
+            set(control.querySelector("[role=slider], select"), "aria-label", name);
+            const readout = control.querySelector(".widget-readout");
+            if (!readout) continue;
+            if (control.matches(".STEPS")) readout.contentEditable = "false";
+            set(control.querySelector("[role=slider]"), "aria-valuetext", readout.textContent);
+            if (readout.contentEditable === "true") {
                 set(readout, "role", "textbox");
                 set(readout, "aria-label", `${name}, as a number`);
             }
@@ -32,13 +38,15 @@ class ControlNames(anywidget.AnyWidget):
             for (const button of group.querySelectorAll("button"))
                 set(button, "aria-pressed", String(button.classList.contains("mod-active")));
         }
+        for (const region of explorer.querySelectorAll(".REGION")) set(region, "role", "status");
     }
 
     function render({ el }) {
         let request, observer;
         const start = () => {
-            const explorer = el.closest(".resnote-explorer");
-            if (!explorer) return void (request = requestAnimationFrame(start));  // not on the page yet
+            const explorer = el.closest(".EXPLORER");
+            if (!explorer && !el.isConnected) return void (request = requestAnimationFrame(start));  // not on the page yet
+            if (!explorer) return;
             observer = new MutationObserver(() => tell(explorer));
             // Moves change these two attributes; what is drawn or typed changes the rest.
             observer.observe(explorer, {subtree: true, childList: true, characterData: true,
@@ -50,4 +58,4 @@ class ControlNames(anywidget.AnyWidget):
     }
 
     export default { render };
-    """
+    """.replace("EXPLORER", EXPLORER).replace("GROUP", GROUP).replace("STEPS", STEPS).replace("REGION", REGION)

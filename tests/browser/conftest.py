@@ -1,4 +1,4 @@
-"""Fixtures for tests in the browser: one JupyterLab and one Chromium for all of them, and each lesson run once a theme.
+"""Fixtures for tests in the browser: one JupyterLab and one Chromium for all of them, and each lesson run once.
 
 Without Chromium these tests are skipped, or fail where REQUIRE_BROWSER=1. A page whose test fails is saved in
 screenshots/.
@@ -42,13 +42,13 @@ def lab(browser, served):
 
 @pytest.fixture(scope="session")
 def open_lesson(browser, lab, served):
-    """A function (name, theme, run) → Notebook in a page of its own; the same notebook for the same name and run.
+    """A function (name, run) → Notebook in a page of its own; the same notebook for the same name and run.
 
     Each opens a copy of its own, since JupyterLab saves what it shows.
     """
     opened = {}
 
-    def open_once(name, theme="light", run=True):
+    def open_once(name, run=True):
         key = f"{'run' if run else 'still'}/{name}"
         if key not in opened:
             copy = served / key
@@ -58,7 +58,6 @@ def open_lesson(browser, lab, served):
             opened[key] = open_notebook(page, lab, key)
             if run:
                 opened[key].run_all()
-        opened[key].set_theme(theme)
         return opened[key]
     return open_once
 

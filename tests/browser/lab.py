@@ -47,9 +47,8 @@ CHROMIUM_FLAGS = (
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
 SETTINGS = {
-    # Lay out every cell, also those out of view, and end the page after the last one; wrap code, as `make lab` does.
-    "notebook-extension/tracker": {"windowingMode": "none", "scrollPastEnd": False,
-                                   "codeCellConfig": {"lineNumbers": False, "lineWrap": True}},
+    # Lay out every cell, also those out of view, and end the page after the last one. (Makefile's own settings hold, too.)
+    "notebook-extension/tracker": {"windowingMode": "none", "scrollPastEnd": False},
     # No pop-up that asks about news: in JupyterLab 4.6 it comes even with `--LabApp.news_url=None`.
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }

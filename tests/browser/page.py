@@ -13,6 +13,8 @@ from playwright.sync_api import Locator
 
 SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
 
+SLACK = 0.1  # pixels: boxes on the page are rounded
+
 SHOWN = re.compile(r'<text[^>]*>(.*?)</text>|<polyline points="(.*?)"|<t[dh][^>]*>(.*?)</t[dh]>|<p class="resnote-live"[^>]*>(.*?)</p>')
 
 
@@ -33,6 +35,7 @@ def contrasts(places: Locator) -> list[tuple[float, str]]:
         """places => {
             const canvas = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true}), known = {};
             const rgba = colour => known[colour] ??= (() => {
+                if (!CSS.supports('color', colour)) throw new Error(`cannot measure the colour ${colour}`);
                 canvas.clearRect(0, 0, 1, 1);
                 canvas.fillStyle = colour;
                 canvas.fillRect(0, 0, 1, 1);
@@ -45,9 +48,11 @@ def contrasts(places: Locator) -> list[tuple[float, str]]:
                 const colour = element ? rgba(getComputedStyle(element).backgroundColor) : [1, 1, 1, 1];
                 return colour[3] === 1 ? colour.slice(0, 3) : over(ground(element.parentElement), colour);
             };
+            const opacity = element => element ? getComputedStyle(element).opacity * opacity(element.parentElement) : 1;
+            const faded = ([r, g, b, a], element) => [r, g, b, a * opacity(element)];
             const fill = element => {
                 const style = getComputedStyle(element), [r, g, b, a] = style.fill === 'none' ? [0, 0, 0, 0] : rgba(style.fill);
-                return [r, g, b, a * style.fillOpacity * style.opacity];
+                return faded([r, g, b, a * style.fillOpacity], element);
             };
             const contrast = (below, colour) => {
                 const [dark, light] = [luminance(below), luminance(over(below, colour))].sort((a, b) => a - b);
@@ -57,18 +62,21 @@ def contrasts(places: Locator) -> list[tuple[float, str]]:
                 const elements = [...drawing.querySelectorAll('rect, circle, polygon, path, text')];
                 return elements.filter(e => e.tagName === 'text' && e.textContent).map(text => {
                     const box = text.getBoundingClientRect();
-                    const centre = new DOMPoint(box.x + box.width / 2, box.y + box.height / 2);
-                    let below = ground(drawing);
-                    for (const shape of elements.slice(0, elements.indexOf(text)))
-                        if (shape.tagName !== 'text' && !shape.closest('defs')
-                                && shape.isPointInFill(centre.matrixTransform(shape.getScreenCTM().inverse())))
-                            below = over(below, fill(shape));
-                    return [contrast(below, fill(text)), text.textContent];
+                    const least = Math.min(...[0.05, 0.5, 0.95].map(part => {
+                        const place = new DOMPoint(box.x + part * box.width, box.y + box.height / 2);
+                        let below = ground(drawing);
+                        for (const shape of elements.slice(0, elements.indexOf(text)))
+                            if (shape.tagName !== 'text'
+                                    && shape.isPointInFill(place.matrixTransform(shape.getScreenCTM().inverse())))
+                                below = over(below, fill(shape));
+                        return contrast(below, fill(text));
+                    }));
+                    return [least, text.textContent];
                 });
             };
             const written = place => [...place.querySelectorAll('*')].filter(element => !element.closest('svg')
                 && element.checkVisibility() && [...element.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())
-            ).map(element => [contrast(ground(element), rgba(getComputedStyle(element).color)), element.textContent.slice(0, 60)]);
+            ).map(element => [contrast(ground(element), faded(rgba(getComputedStyle(element).color), element)), element.textContent.slice(0, 60)]);
             return places.flatMap(place => [...written(place), ...[...place.querySelectorAll('svg:not(svg svg, [data-icon])')].flatMap(drawn)]);
         }""")]
 
@@ -132,14 +140,14 @@ class ExplorerPage:
             """drawings => drawings.map(drawing => [drawing.viewBox.baseVal.width, drawing.viewBox.baseVal.height,
                 [...drawing.querySelectorAll('text')].map(text => {
                     const frame = drawing.getBoundingClientRect(), box = text.getBoundingClientRect();
-                    const scale = drawing.viewBox.baseVal.width / frame.width;
+                    const scale = drawing.viewBox.baseVal.width / frame.width;   // 1, but in a narrow window
                     const [x, y] = [(box.left - frame.left) * scale, (box.top - frame.top) * scale];
                     return [text.textContent, x, y, x + box.width * scale, y + box.height * scale];
                 })])""")
         assert len(drawings) == "".join(self.twin.picture(self.twin.state).values()).count('role="img"')
         for width, height, texts in drawings:
             for words, left, top, right, bottom in texts:
-                assert -1 <= left and right <= width + 1 and -1 <= top and bottom <= height + 1, (words, right, bottom)
+                assert -SLACK <= left and right <= width + SLACK and -SLACK <= top and bottom <= height + SLACK, (words, right, bottom)
             for n, (words, *a) in enumerate(texts):
                 for others, *b in texts[n + 1:]:
                     apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] + 3 or b[3] <= a[1] + 3
