@@ -1,8 +1,9 @@
 """What a saved lesson must be before its outputs are worth comparing (nbval compares them)."""
 
+import dis
 import re
-import symtable
 from html.parser import HTMLParser
+from types import CodeType
 
 import nbformat
 import pytest
@@ -101,15 +102,14 @@ def test_it_links_to_its_neighbours_and_every_link_to_a_file_works(path):
     assert {*order[max(place - 1, 0):place], *order[place + 1:place + 2]} <= links
 
 
-def names(table):
+def names(code):
     """Names that a cell binds, and names that it, or a function in it, takes from other cells."""
-    bound = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
-    used = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
-    inner = list(table.get_children())
-    while inner:
-        scope = inner.pop()
-        used |= {s.get_name() for s in scope.get_symbols() if s.is_global() and s.is_referenced()}
-        inner += scope.get_children()
+    steps = [(step.opname, step.argval) for step in dis.get_instructions(code)]
+    bound = {name for step, name in steps if step == "STORE_NAME"}
+    used = {name for step, name in steps if step in ("LOAD_NAME", "LOAD_GLOBAL")}
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            used |= names(inner)[1]
     return bound, used - bound
 
 
@@ -123,7 +123,7 @@ def test_the_title_is_followed_by_the_way_through_the_course(path):
 @lessons
 def test_a_name_that_another_cell_needs_is_bound_by_one_cell_only(path):
     """So an earlier cell, run again, means what it meant."""
-    cells = {cell.id: names(symtable.symtable(cell.source, cell.id, "exec")) for cell in code_cells(path)}
+    cells = {cell.id: names(compile(cell.source, cell.id, "exec")) for cell in code_cells(path)}
     for cell, (_, used) in cells.items():
         for name in used:
             assert sum(name in bound for bound, _ in cells.values()) <= 1, (cell, name)
