@@ -11,6 +11,7 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 import torchinfo
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
@@ -547,6 +548,28 @@ def test_bytes_are_written_in_binary_units(count, text):
     (10**6, "1 M"), (7_130_316_800, "7.13 G"), (120_795_955_200, "121 G"), (10**12, "1 T"), (10**15, "1 P")])
 def test_macs_are_written_with_si_prefixes(count, text):
     assert format_macs(count) == text
+
+
+@pytest.mark.parametrize("along", [(1, 0), (0, 1)])
+def test_padding_decides_whether_a_kernel_fits_into_a_thin_image(along):
+    shape = (1, *(1 if thin else 9 for thin in along))
+    padding = tuple(along)
+    assert counting.conv2d(shape, 1, 3, padding=padding).output == tuple(
+        F.conv2d(torch.zeros(1, *shape), torch.zeros(1, 1, 3, 3), padding=padding).shape[1:])
+    for kernel_size, padding in ((3, 0), (4, padding)):
+        with pytest.raises(SettingError, match="does not fit"):
+            counting.conv2d(shape, 1, kernel_size, padding=padding)
+
+
+def test_a_formula_names_groups_only_where_there_are_some():
+    assert counting.conv2d((4, 8, 8), 6, 3).formula == "3·3·4·6 + 6"
+    assert counting.conv2d((4, 8, 8), 6, (3, 1), groups=2, bias=False).formula == "3·1·(4/2)·6"
+
+
+def test_a_convolution_without_settings_is_torchs_without_settings():
+    ours, torchs = counting.conv2d((2, 7, 7), 3, 3), torch.nn.Conv2d(2, 3, 3)
+    assert ours.output == tuple(torchs(torch.zeros(1, 2, 7, 7)).shape[1:])
+    assert ours.parameters == sum(p.numel() for p in torchs.parameters()) and ours.stride == torchs.stride
 
 
 @pytest.mark.parametrize("build, message", [
