@@ -561,6 +561,12 @@ def test_padding_decides_whether_a_kernel_fits_into_a_thin_image(along):
             counting.conv2d(shape, 1, kernel_size, padding=padding)
 
 
+@pytest.mark.parametrize("build", [counting.plain_block, counting.basic_block, counting.bottleneck])
+def test_a_block_without_settings_is_3x3_with_batch_norm_and_no_bias_on_320_pixels(build):
+    written_out = build(8, 4, 8, size=320, kernel_size=3, stride=1, bias=False, batch_norm=True)
+    assert build(8, 4, 8) == written_out
+
+
 def test_a_formula_names_groups_only_where_there_are_some():
     assert counting.conv2d((4, 8, 8), 6, 3).formula == "3·3·4·6 + 6"
     assert counting.conv2d((4, 8, 8), 6, (3, 1), groups=2, bias=False).formula == "3·1·(4/2)·6"
