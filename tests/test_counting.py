@@ -567,6 +567,15 @@ def test_a_block_without_settings_is_3x3_with_batch_norm_and_no_bias_on_320_pixe
     assert build(8, 4, 8) == written_out
 
 
+def test_a_shortcut_is_counted_unless_it_is_what_cannot_run():
+    even = counting.basic_block(4, 4, 8, kernel_size=2, shortcut="projection", strict=False)
+    assert even.problem.where == "kernel" and even.parameters == 4 * 4 * 4 + 4 * 4 * 8 + 4 * 8 + 2 * (4 + 8 + 8)
+    fewer = counting.basic_block(8, 8, 4, shortcut="zero-pad", strict=False)
+    assert fewer.problem.where == "shortcut" and "pad" not in [row.kind for row in fewer.rows]
+    padded, = (row for row in counting.basic_block(4, 8, 8, stride=2, shortcut="zero-pad").rows if row.kind == "pad")
+    assert (padded.parameters, padded.macs, padded.elementwise) == (0, 0, 0)
+
+
 def test_a_formula_names_groups_only_where_there_are_some():
     assert counting.conv2d((4, 8, 8), 6, 3).formula == "3·3·4·6 + 6"
     assert counting.conv2d((4, 8, 8), 6, (3, 1), groups=2, bias=False).formula == "3·1·(4/2)·6"
