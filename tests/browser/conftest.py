@@ -7,6 +7,8 @@ screenshots/.
 import os
 import re
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from lab import CHROMIUM, Notebook, launch_chromium, open_notebook, running_lab, screenshot
@@ -44,21 +46,24 @@ def lab(browser, served):
 def open_lesson(browser, lab, served):
     """A function (name, run) → Notebook in a page of its own; the same notebook for the same name and run.
 
-    Each opens a copy of its own, since JupyterLab saves what it shows.
+    Each opens a copy of its own, since JupyterLab saves what it shows. One that was not run is no longer to be had
+    after the same lesson was asked for run: it is then opened again.
     """
     opened = {}
 
     def open_once(name, run=True):
-        key = f"{'run' if run else 'still'}/{name}"
-        if key not in opened:
-            copy = served / key
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copy(NOTEBOOKS / name, copy)
-            page = browser.new_page(viewport={"width": 1400, "height": 1000})
-            opened[key] = open_notebook(page, lab, key)
+        if (name, run) not in opened:
+            notebook = opened.pop((name, False), None) or open_copy(name)
             if run:
-                opened[key].run_all()
-        return opened[key]
+                notebook.run_all()
+            opened[name, run] = notebook
+        return opened[name, run]
+
+    def open_copy(name):
+        copy = Path(shutil.copy(NOTEBOOKS / name, tempfile.mkdtemp(dir=served)))
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        return open_notebook(page, lab, copy.relative_to(served).as_posix())
+
     return open_once
 
 

@@ -184,7 +184,7 @@ class Notebook:
         self.page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", THEMES[theme])
         self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=THEMES[theme])
 
-    def run_all(self, timeout: float = 120) -> None:
+    def run_all(self, timeout: float = 300) -> None:
         """Run all cells, as the menu does, until all have finished and every widget is drawn.
 
         A cell that raises ends the run, unless it is tagged ``raises-exception``: look at `cell_errors`.
@@ -262,7 +262,7 @@ class Slider:
         for _ in range(times):
             self.handle.press(key)
 
-    def drag(self, fraction: float, steps: int = 20) -> None:
+    def drag(self, fraction: float, steps: int = 8) -> None:
         """Drag the handle with the mouse in `steps` moves to `fraction` of the track: 0 is its start, 1 its end."""
         self.handle.scroll_into_view_if_needed()
         handle, track = self.handle.bounding_box(), self.box.locator(".noUi-base").bounding_box()

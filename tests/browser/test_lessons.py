@@ -48,12 +48,17 @@ def lesson(request):
     return request.param
 
 
-@pytest.fixture(params=["light", "dark"])
-def notebook(request, lesson, open_lesson):
+@pytest.fixture(params=["light", "dark"], scope="session")      # so pytest changes it but once a lesson
+def theme(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(theme, lesson, open_lesson):
     """The lesson, run once; each test gets its theme and starts from the explorer's first preset."""
     notebook = open_lesson(f"{lesson}.ipynb")
     notebook.page.bring_to_front()
-    notebook.set_theme(request.param)
+    notebook.set_theme(theme)
     reset(ExplorerPage(notebook, EXPLORERS[lesson]))
     yield notebook
     assert notebook.cell_errors() == []
@@ -61,7 +66,7 @@ def notebook(request, lesson, open_lesson):
     assert notebook.page_errors == []
 
 
-light = pytest.mark.parametrize("notebook", ["light"], indirect=True)
+light = pytest.mark.parametrize("theme", ["light"], indirect=True)
 lessons_with_exercises = pytest.mark.parametrize("lesson", grouped(list(EXPLORERS)[1:]), indirect=True)
 lesson_03 = pytest.mark.parametrize("lesson", grouped(["03_bottleneck"]), indirect=True)
 
@@ -76,7 +81,29 @@ def reset(explorer):
     return state
 
 
-def test_every_control_from_end_to_end_shows_its_state_without_flicker(notebook, lesson, request):
+# --- as saved: first, since each is run on the page on which it is looked at here -----
+
+
+def test_a_notebook_that_was_not_run_shows_the_still_with_its_alt_text(lesson, open_lesson):
+    notebook = open_lesson(f"{lesson}.ipynb", run=False)
+    images = notebook.output("explorer").locator("img").evaluate_all(
+        "images => images.map(i => [i.alt, i.complete && i.naturalWidth])")
+    assert images and all(len(alt) > 40 and width > 400 for alt, width in images)
+    assert "Error displaying widget" not in notebook.page.locator(".jp-Notebook").inner_text()
+
+
+@pytest.mark.xdist_group("03_bottleneck")
+def test_the_still_of_lesson_03_says_its_numbers(open_lesson):
+    notebook = open_lesson("03_bottleneck.ipynb", run=False)
+    alts = notebook.output("explorer").locator("img").evaluate_all("images => images.map(i => i.alt)")
+    assert len(alts) == 2 and "1,179,648" in alts[0] and "69,632" in alts[1]
+    assert "16.94" in notebook.output("explorer").inner_text()
+
+
+# --- run -----
+
+
+def test_every_control_from_end_to_end_shows_its_state_without_flicker(notebook, lesson, theme):
     explorer = ExplorerPage(notebook, EXPLORERS[lesson])
     start = next(iter(explorer.kind.presets.values()))
     with watch_flicker(explorer.output) as flicker:
@@ -100,7 +127,7 @@ def test_every_control_from_end_to_end_shows_its_state_without_flicker(notebook,
             explorer.assert_shows(start)
     assert flicker.frames and flicker.changes and len(flicker.heights) == 1
     assert flicker.blanks == 0
-    screenshot(notebook.page, SCREENSHOTS / f"{lesson}_{request.node.callspec.params['notebook']}.png")
+    screenshot(notebook.page, SCREENSHOTS / f"{lesson}_{theme}.png")
 
 
 @light
@@ -192,7 +219,7 @@ def test_a_hand_that_moves_fast_leaves_the_state_of_where_it_stopped(notebook, l
     field, control = next((f, c) for f, c in explorer.twin.controls.items() if hasattr(c, "readout"))
     slider, choose = Slider(explorer.box(field)), random.Random(3)
     for _ in range(5):
-        slider.drag(choose.random(), steps=60)
+        slider.drag(choose.random(), steps=30)
         notebook.settle()
         stopped = dict(zip(labels(control), positions(control)))[slider.value]
         explorer.assert_shows(replace(start, **{field: stopped}))
@@ -271,7 +298,7 @@ def test_a_lesson_runs_again_in_the_same_kernel_also_after_an_interrupt(notebook
             notebook.run_cell(again)
             notebook.settle(timeout=120)
         assert "finished" in notebook.output(cell).inner_text() and notebook.cell_errors() == []
-    notebook.run_all(timeout=300)
+    notebook.run_all()
     assert texts(notebook, lesson) == first
 
 
@@ -282,14 +309,6 @@ def texts(notebook, lesson):
                 "    output => [output.innerText, ...[...output.querySelectorAll('img')].map(image => image.src)])")
             for cell in code_cells(lesson) if "nbval-ignore-output" not in cell.metadata.get("tags", [])
             and cell.outputs and not re.search(r"^(guesses\.|\w+Explorer\()", cell.source, re.M)}
-
-
-def test_a_notebook_that_was_not_run_shows_the_still_with_its_alt_text(lesson, open_lesson):
-    notebook = open_lesson(f"{lesson}.ipynb", run=False)
-    images = notebook.output("explorer").locator("img").evaluate_all(
-        "images => images.map(i => [i.alt, i.complete && i.naturalWidth])")
-    assert images and all(len(alt) > 40 and width > 400 for alt, width in images)
-    assert "Error displaying widget" not in notebook.page.locator(".jp-Notebook").inner_text()
 
 
 def test_every_text_of_a_still_stands_out(lesson, browser):
@@ -361,11 +380,3 @@ def test_no_text_of_a_drawing_is_clipped_at_the_extremes(notebook):
     explorer.assert_texts_fit()
     explorer.slider("kernel_size").type("6")
     explorer.assert_texts_fit()
-
-
-@pytest.mark.xdist_group("03_bottleneck")
-def test_the_still_of_lesson_03_says_its_numbers(open_lesson):
-    notebook = open_lesson("03_bottleneck.ipynb", run=False)
-    alts = notebook.output("explorer").locator("img").evaluate_all("images => images.map(i => i.alt)")
-    assert len(alts) == 2 and "1,179,648" in alts[0] and "69,632" in alts[1]
-    assert "16.94" in notebook.output("explorer").inner_text()
