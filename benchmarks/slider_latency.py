@@ -131,6 +131,7 @@ def drag(notebook, way: str) -> float:
         reset.press("ArrowRight", times=list(signal.GAINS).index("√2 (He)"))
     slider.press("Home")
     notebook.settle()
+    notebook.output(way).filter(has_not_text=expected).wait_for()   # a busy machine draws late
     return measure_latency(notebook.output(way), lambda: slider.drag(1, steps=60), expected, start="mouseup", timeout=30)
 
 
