@@ -55,8 +55,8 @@ def forward(x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None,
     Raises
     ------
     SettingError
-        (a ValueError) for anything but float tensors of these shapes, for an eps of 0 or less, for fewer
-        than two values a channel, and for NaN or inf in x, naming the channel.
+        (a ValueError) for anything but float tensors of these shapes, for an eps of 0 or less, or that the
+        dtype of x rounds to 0, for fewer than two values a channel, and for NaN or inf in x, naming the channel.
 
     Source: Algorithm 1; §3.2 for images. Autograd can differentiate it.
     """
@@ -83,7 +83,7 @@ def backward(dy: Tensor, cache: Cache) -> tuple[Tensor, Tensor, Tensor]:
     _check_cache(cache)
     x, mu, var, x_hat, gamma, eps = cache
     if not isinstance(dy, Tensor) or dy.shape != x.shape or dy.dtype != x.dtype:
-        raise SettingError(f"dy is {_describe(dy)} and x is {_describe(x)}; dy has one number for each number of y, "
+        raise SettingError(f"dy is {words_for(dy)} and x is {words_for(x)}; dy has one number for each number of y, "
                            "and y is like x. Give the gradient of the loss with respect to y.")
     m, gamma, std = _count(x), 1 if gamma is None else gamma, (var + eps).sqrt()
     (dy, batch), (x, _), (x_hat, _) = map(_channels_last, (dy, x, x_hat))
@@ -185,8 +185,9 @@ class BatchNorm(nn.Module):
     """`torch.nn.BatchNorm1d` and `BatchNorm2d` by the functions above, for (N, C) and (N, C, H, W).
 
     Parameters gamma and beta (None unless ``affine``); buffers running_mean, running_var and
-    num_batches_tracked. Gradients come from autograd, and equal those of `backward`. Raises
-    `SettingError` as the functions do; running averages are then as before.
+    num_batches_tracked, which training leaves alone while the attribute ``track_running_stats`` is False.
+    Gradients come from autograd, and equal those of `backward`. Raises `SettingError` as the functions do;
+    running averages are then as before.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True):
@@ -194,7 +195,7 @@ class BatchNorm(nn.Module):
         channels = check_size("channels", channels)
         _check_eps(eps)
         _check_momentum(momentum)
-        self.eps, self.momentum = eps, momentum
+        self.eps, self.momentum, self.track_running_stats = eps, momentum, True
         self.gamma = nn.Parameter(torch.ones(channels)) if affine else None
         self.beta = nn.Parameter(torch.zeros(channels)) if affine else None
         self.register_buffer("running_mean", torch.zeros(channels))
@@ -205,6 +206,8 @@ class BatchNorm(nn.Module):
         if not self.training:
             return inference(x, self.running_mean, self.running_var, self.gamma, self.beta, self.eps)
         y, cache = forward(x, self.gamma, self.beta, self.eps)
+        if not self.track_running_stats:
+            return y
         seen = self.num_batches_tracked.item() + 1
         mean, var = update(self.running_mean, self.running_var, cache, self.momentum, seen)
         _store(self, mean, var, seen)
@@ -285,9 +288,12 @@ def estimate_population(network: nn.Module, batches: Iterable[Tensor]) -> None:
 
 def _check(x, eps, **vectors) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() not in (2, 4):
-        raise SettingError(f"x is {_describe(x)}; it must be a float tensor (m, C) or (N, C, H, W). Convert it with "
+        raise SettingError(f"x is {words_for(x)}; it must be a float tensor (m, C) or (N, C, H, W). Convert it with "
                            "torch.as_tensor(x).float(); x[None] adds a missing batch axis.")
     _check_eps(eps)
+    if x.new_tensor(eps) == 0:
+        raise SettingError(f"eps is {eps!r}, and {x.dtype}, the dtype of x, rounds that to 0: a channel of variance 0 could "
+                           "not be divided by its root. Use 1e-5.")
     _check_vectors(x, **vectors)
 
 
@@ -296,7 +302,7 @@ def _check_vectors(x, **vectors) -> None:
         if vector is None and name in ("gamma", "beta"):
             continue
         if not isinstance(vector, Tensor) or vector.shape != x.shape[1:2] or vector.dtype != x.dtype:
-            raise SettingError(f"x is {_describe(x)}, with {x.shape[1]} channels, and {name} is {_describe(vector)}. "
+            raise SettingError(f"x is {words_for(x)}, with {x.shape[1]} channels, and {name} is {words_for(vector)}. "
                                f"Give {name} one number for each channel, ({x.shape[1]},), and the dtype of x.")
 
 
@@ -307,7 +313,7 @@ def _check_cache(cache) -> None:
 
 
 def _check_eps(eps) -> None:
-    if isinstance(eps, bool) or not isinstance(eps, Real) or not 1e-18 < eps < math.inf:  # float32 rounds less to 0
+    if isinstance(eps, bool) or not isinstance(eps, Real) or not 0 < eps < math.inf:
         raise SettingError(f"eps is {eps!r}; it must be a small number above 0, so that a channel of variance 0 can be "
                            "divided by its root. Use 1e-5.")
 
@@ -347,5 +353,6 @@ def _channels_last(x) -> tuple[Tensor, tuple[int, ...]]:
     return x.movedim(1, -1), tuple(range(x.dim() - 1))
 
 
-def _describe(value) -> str:
+def words_for(value) -> str:
+    """What was given in the place of a tensor, for a sentence: its dtype and shape, or its type."""
     return f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from packaging.requirements import Requirement
 
 PYTHONS = (3, 11), (3, 13)
+_PIP = f"{sys.executable} -m pip install -c constraints.txt"
 MARKS = {True: "✓", False: "✗"}
 
 
@@ -52,13 +53,13 @@ def _python(found: tuple[int, int, int]) -> Finding:
     good = low <= found[:2] <= high
     words = ".".join(map(str, found))
     return Finding("Python", good, words if good else
-                   f"{words}, and the lessons are tested with {low[0]}.{low[1]} to {high[0]}.{high[1]}. Start JupyterLab "
+                   f"{words}, and the lessons are made for {low[0]}.{low[1]} to {high[0]}.{high[1]}. Start JupyterLab "
                    "with make lab, and choose the kernel Python 3 (ipykernel).")
 
 
 def _needed() -> list[Requirement]:
-    """The packages that pyproject.toml names, without those for the tests."""
-    return [need for need in map(Requirement, requires("resnote") or []) if not need.marker]
+    """The packages that pyproject.toml named when resnote was installed, without those for the tests."""
+    return [need for need in map(Requirement, requires("resnote") or []) if not need.marker or need.marker.evaluate({"extra": ""})]
 
 
 def _package(need: Requirement) -> Finding:
@@ -69,7 +70,7 @@ def _package(need: Requirement) -> Finding:
     if found and need.specifier.contains(found, prereleases=True):
         return Finding(need.name, True, found)
     return Finding(need.name, False, f"{found or 'not installed'}, and {need.specifier} is needed. In the folder of the "
-                                     "README: .venv/bin/pip install -c constraints.txt -e . Then Kernel → Restart Kernel.")
+                                     f"README: {_PIP} -e . Then Kernel → Restart Kernel.")
 
 
 def _cores() -> Finding:
@@ -78,9 +79,10 @@ def _cores() -> Finding:
 
 
 def _digits() -> Finding:
-    from resnote.data import digits
     try:
+        from resnote.data import digits     # imports torch, which can be installed and broken
         return Finding("data", True, repr(digits()))
     except Exception as error:
-        return Finding("data", False, f"scikit-learn's digits could not be read ({type(error).__name__}: {error}). Install "
-                                      "scikit-learn anew: .venv/bin/pip install --force-reinstall scikit-learn")
+        return Finding("data", False, f"the digits could not be read ({type(error).__name__}: {error}). Install what reads "
+                                      f"them anew, in the folder of the README: {_PIP} --force-reinstall --no-deps torch "
+                                      "scikit-learn. Then Kernel → Restart Kernel.")

@@ -151,9 +151,10 @@ def dots(groups, xlabel, ylabel, alt) -> Picture:
             beside = 0.24 * (number - (len(groups) - 1) / 2)  # groups stand beside each other, seeds spread a little
             x, y = zip(*((categories.index(category) + beside + 0.016 * (n - len(shares) / 2), 100 * share)
                          for category, shares in values.items() for n, share in enumerate(shares)))
-            axes.plot(x, y, marker, markersize=5, alpha=0.8, markeredgewidth=0, label=label)
+            axes.plot(x, y, marker, markersize=5.5, markeredgecolor="white", markeredgewidth=0.5, label=label)
         axes.set(xticks=range(len(categories)), xticklabels=categories, xlabel=xlabel, ylabel=ylabel, ylim=(-3, 103))
-        axes.legend(frameon=False)
+        if len(groups) > 1:
+            axes.legend(frameon=False)
         return Picture(figure, alt)
 
 

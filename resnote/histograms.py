@@ -16,7 +16,7 @@ from resnote.diagrams import INK, MUTED, svg_document, svg_text
 
 WIDTH, HEIGHT = 470, 338
 LOW, HIGH, BIN = -10, 10, 0.5          # of the horizontal axis
-BARS, CURVE, ZONE = "#56B4E9", "#D55E00", "#009E73"
+BARS, CURVE, ZONE = "#3A97D4", "#D55E00", "#009E73"
 _LEFT, _RIGHT, _TOP, _CEILING, _BOTTOM = 48, 438, 70, 96, 256
 
 

@@ -19,8 +19,8 @@ from numbers import Integral, Real
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from resnote.batchnorm import NORMS, words_for
 from resnote.settings import SettingError, check_size
 
 
@@ -185,7 +185,7 @@ def measuring(network: nn.Module, statistics: str = "batch"):
         raise SettingError(f"statistics={statistics!r} is not known. Use 'batch' or 'running'.")
     modes = {module: module.training for module in network.modules()}
     tracks = {module: module.track_running_stats for module in modes
-              if isinstance(module, _BatchNorm) and statistics == "batch"}
+              if isinstance(module, NORMS) and statistics == "batch"}
     try:
         with torch.random.fork_rng(devices=[]):
             for module in modes:
@@ -353,10 +353,10 @@ def _check_number(name, value, needed, least=0.0, below=math.inf) -> None:
 def check_examples(images, labels, pairs: bool) -> None:
     """Raise unless these are images with their labels, and two or more of them if ``pairs`` are needed."""
     if not isinstance(images, Tensor) or not images.is_floating_point() or images.dim() != 4:
-        raise SettingError(f"The images are {_describe(images)}; they must be a float tensor (N, C, H, W). Convert "
+        raise SettingError(f"The images are {words_for(images)}; they must be a float tensor (N, C, H, W). Convert "
                            "them with torch.as_tensor(images).float(); images[:, None] adds a missing channel axis.")
     if not isinstance(labels, Tensor) or labels.dim() != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
-        raise SettingError(f"The labels are {_describe(labels)}; they must be a tensor (N) of whole numbers. Convert "
+        raise SettingError(f"The labels are {words_for(labels)}; they must be a tensor (N) of whole numbers. Convert "
                            "them with torch.as_tensor(labels).long(), or one-hot rows with labels.argmax(1).")
     if len(images) != len(labels) or len(images) == 0:
         raise SettingError(f"There are {len(images)} images and {len(labels)} labels; each image needs one label, "
@@ -379,9 +379,5 @@ def check_classes(scores, labels) -> None:
                            f"{classes - 1}. Build it with more classes, or number the labels from 0.")
 
 
-def _describe(value) -> str:
-    return f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-
-
 def has_batch_norm(network) -> bool:
-    return any(isinstance(module, _BatchNorm) for module in network.modules())
+    return any(isinstance(module, NORMS) for module in network.modules())

@@ -12,7 +12,7 @@ from resnote.charts import legend, number, percent
 from resnote.diagrams import INK, MUTED, svg_document, svg_text
 
 WIDTH, HEIGHT = 470, 350
-RUNNING, EACH, BAR = "#D55E00", "#56B4E9", "#56B4E9"
+RUNNING, EACH, BAR = "#D55E00", "#3A97D4", "#3A97D4"
 _LEFT, _RIGHT, _TALL = 48, 448, 100
 _TOPS = 54, 184                        # of the two frames
 _BAR_LEFT, _BAR_WIDTH, _ROW_TOP, _ROW = 16, 300, 52, 84

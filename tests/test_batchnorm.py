@@ -474,6 +474,33 @@ def test_a_pair_that_something_else_uses_is_refused_by_name(how):
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
 
 
+def test_deep_networks_are_folded_and_rounding_is_not_taken_for_a_mistake():
+    torch.manual_seed(0)
+    images, net = digits().train_images[:8], SmallNet("plain", 44)
+    estimate_population(net, [digits().train_images[:256]])
+    folded = fold_network(net.eval(), images)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    with torch.no_grad():
+        largest = net(images).abs().max()
+        assert_close(folded(images), net(images), rtol=0, atol=1e-3 * largest.item())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_pair_that_something_else_uses_is_refused_in_every_precision(dtype):
+    net = Two(lambda net, x: net.bn(out := net.conv(x)) + 1e-3 * out).to(dtype)
+    with pytest.raises(SettingError, match="The output changes with bn folded into conv"):
+        fold_network(net, torch.randn(3, 2, 4, 4, dtype=dtype))
+    net.how = lambda net, x: net.bn(net.conv(x))
+    folded = fold_network(net, torch.randn(3, 2, 4, 4, dtype=dtype))
+    assert left(folded) == ["other", "norm1d"] and folded.conv.weight.dtype == dtype
+
+
+def test_a_network_that_cannot_run_in_float64_is_refused():
+    net = Two(lambda net, x: net.bn(net.conv(x.float())))
+    with pytest.raises(SettingError, match="fails on these images in float64"):
+        fold_network(net, torch.randn(3, 2, 4, 4))
+
+
 @pytest.mark.parametrize("name", ["conv", "bn"])
 def test_a_hook_that_changes_values_is_refused_and_stays_where_it_is(name):
     net = Two(lambda net, x: net.bn(net.conv(x)))
@@ -633,6 +660,15 @@ def test_an_eps_that_is_not_above_0_is_refused(eps):
                  lambda: inference(x, torch.zeros(3), torch.ones(3), eps=eps)):
         with pytest.raises(SettingError, match=f"eps is {eps!r}"):
             call()
+
+
+@pytest.mark.parametrize("dtype, eps", [(torch.float16, 1e-8), (torch.float32, 1e-46), (torch.float64, 5e-325)])
+def test_an_eps_that_the_dtype_rounds_to_0_is_refused_and_a_smaller_one_than_usual_is_not(dtype, eps):
+    x, kept = torch.ones(4, 2, dtype=dtype), torch.ones(2, dtype=dtype)
+    for call in (lambda eps: forward(x, eps=eps)[0], lambda eps: inference(x, kept, 0 * kept, eps=eps)):
+        with pytest.raises(SettingError, match=f"eps is {eps}"):
+            call(eps)
+        assert not call(8 * torch.finfo(dtype).tiny).any()
 
 
 @pytest.mark.parametrize("momentum", [-0.1, 1.1, math.nan, "0.1"])

@@ -590,8 +590,8 @@ def test_a_convolution_without_settings_is_torchs_without_settings():
 @pytest.mark.parametrize("build, message", [
     (lambda: counting.conv2d((4, 8, 8), 4, 3, stride=2, padding="same"),
      "padding='same' keeps the size, so it needs stride 1, not 2. Give the padding as a number, or use stride=1."),
-    (lambda: counting.conv2d((4, 8, 6), 4, 3, padding=(1, 0), dilation=5),
-     "A kernel that reaches over 11 x 11 pixels does not fit into 10 x 6 (image and padding). Use a smaller kernel or "
+    (lambda: counting.conv2d((4, 8, 4), 4, 3, padding=(1, 2), dilation=5),
+     "A kernel that reaches over 11 x 11 pixels does not fit into 10 x 8 (image and padding). Use a smaller kernel or "
      "dilation, or more padding."),
     (lambda: counting.basic_block(4, 4, 4, kernel_size=4),
      "A 4 x 4 kernel has no centre pixel: no padding gives an image of the same size, so F(x) would not lie on x. Use an "

@@ -8,6 +8,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from resnote.environment import PYTHONS
+
 ROOT = Path(__file__).parent.parent
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
 
@@ -46,6 +48,13 @@ def test_conda_and_pip_get_the_same_packages_in_the_same_ranges():
 def test_the_tested_versions_lie_in_the_ranges():
     for name, spec in requirements("test").items():
         assert spec.contains(pinned()[canonicalize_name(name)]), name
+
+
+def test_the_pythons_are_the_same_everywhere():
+    (major, low), (_, high) = PYTHONS
+    assert pyproject()["requires-python"] == f">={major}.{low},<{major}.{high + 1}"
+    assert f"({major}, {low}) <= sys.version_info[:2] <= ({major}, {high})" in (ROOT / "Makefile").read_text()
+    assert f"You need Python {major}.{low}, {major}.{low + 1} or {major}.{high}." in (ROOT / "README.md").read_text()
 
 
 def test_the_tested_torch_is_named_exactly():

@@ -1,5 +1,7 @@
 """The report of lesson 00 finds what is there, and says of what is not what to do."""
 
+import sys
+
 import pytest
 from packaging.requirements import Requirement
 
@@ -16,7 +18,7 @@ def test_where_the_tests_run_nothing_is_missing():
 
 @pytest.mark.parametrize("found, good", [((3, 10, 9), False), ((3, 11, 0), True), ((3, 13, 2), True), ((3, 14, 0), False),
                                          ((4, 0, 0), False)])
-def test_an_untested_python_is_told_the_tested_ones(found, good):
+def test_another_python_is_told_the_right_ones(found, good):
     finding = environment._python(found)
     assert finding.good == good and (good or "3.11 to 3.13" in finding.words and "make lab" in finding.words)
 
@@ -24,7 +26,7 @@ def test_an_untested_python_is_told_the_tested_ones(found, good):
 @pytest.mark.parametrize("need, words", [("no-such-package>=1", "not installed, and >=1 is needed"), ("torch<1", "<1 is needed")])
 def test_a_missing_or_other_package_is_told_how_to_install_it(need, words):
     finding = environment._package(Requirement(need))
-    assert not finding.good and words in finding.words and "pip install -c constraints.txt -e ." in finding.words
+    assert not finding.good and words in finding.words and f"{sys.executable} -m pip install -c constraints.txt -e ." in finding.words
 
 
 def test_data_that_cannot_be_read_are_told_and_raise_nothing(monkeypatch):
@@ -34,3 +36,16 @@ def test_data_that_cannot_be_read_are_told_and_raise_nothing(monkeypatch):
     monkeypatch.setattr("resnote.data.digits", broken)
     report = check()
     assert [finding.what for finding in report.problems] == ["data"] and "no such file" in repr(report)
+
+
+def test_a_torch_that_cannot_be_imported_is_told_and_raises_nothing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "resnote.data", raising=False)
+    report = check()
+    assert [finding.what for finding in report.problems] == ["data"] and "import of torch halted" in repr(report)
+
+
+def test_a_package_for_this_platform_is_needed_and_one_for_the_tests_is_not(monkeypatch):
+    named = ["one", f'two; sys_platform == "{sys.platform}"', 'three; sys_platform == "other"', 'four; extra == "test"']
+    monkeypatch.setattr(environment, "requires", lambda name: named)
+    assert [need.name for need in environment._needed()] == ["one", "two"]

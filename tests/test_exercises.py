@@ -174,6 +174,7 @@ WRONG = {
         (lambda f, x: (x + x).relu(), "F is not called"),
         (lambda f, x: (f(f(x)) + 0).relu(), "applied twice"),
         (lambda f, x: (f(x) + x).relu(), "repeats what has length 1 silently"),
+        (lambda f, x: (f(x) + x).relu() if f(x).shape == x.shape else ValueError("shapes"), "Raise it"),
         (lambda f, x: torch.nn.ReLU(f(x) + x), "torch.relu(...) computes"),
         (lambda f, x: same_channels(f(x), x, ValueError), "1 of 3 rows"),
         (lambda f, x: same_channels(f(x), x, TypeError), "raised a TypeError"),
@@ -185,7 +186,12 @@ WRONG = {
         (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, 1), "The stride is missing"),
         (lambda x, c, s: x[:, :, ::s, ::s], "new channels are missing"),
         (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, min(s, 2)), "zero_pad_shortcut(x, 8, 3) gave"),
-        (lambda x, c, s: F.pad(x[:, :, ::s, ::s], (0, 0, 0, c - 3)), "must be"),
+        (lambda x, c, s: F.pad(x[:, :, ::s, ::s], (0, 0, 0, c - 3)), "the zeros went to axis 2"),
+        (lambda x, c, s: F.pad(x[:, :, ::s, ::s], (0, c - 3)), "the zeros went to axis 3"),
+        (lambda x, c, s: F.pad(x[:, :, ::s, ::s], (0, 0, 0, 0, 0, c)), "That is 8 channels and not 5"),
+        (lambda x, c, s: lesson_02.zero_pad_shortcut(x[:, ::s, ::s], c, 1), "rows and columns are axes 2 and 3"),
+        (lambda x, c, s: x[:, :, ::s, ::s].flatten(1), "the four axes"),
+        (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, s)[:, :, 1:, 1:], "numbers 0, stride"),
         (lambda x, c, s: torch.cat([x[:, :, ::s, ::s]] * c, 0), "the zeros went to axis 0"),
         (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, s).roll(c - 3, 1), "before x's channels"),
         (lambda x, c, s: lesson_02.zero_pad_shortcut(F.avg_pool2d(x, s, ceil_mode=True), c, 1), "the image is pooled"),
@@ -203,6 +209,9 @@ WRONG = {
         (lambda slopes: math.prod(1 + s for s in slopes) if slopes else 0, "slope_through([]) gave 0"),
         (lambda slopes: math.prod(1 + s for s in slopes) if any(slopes) or not slopes else 0, "30 slopes of 0 gave 0"),
         (lambda slopes: 7, "and it is"),
+        (lambda slopes: 0 * math.prod(slopes), "starts with 1"),
+        (lambda slopes: 1 + slopes[0], "inside the loop"),
+        (lambda slopes: 1 + slopes[-1], "only the last block"),
         (lambda slopes: "1", "one number"),
     ],
     "lesson_03.ex1": [
@@ -400,6 +409,7 @@ WRONG = {
         (averaged(of_channels, lambda momentum: (1 - momentum, 1)), "batch has its whole weight"),
         (averaged(of_channels, lambda momentum: (1, 1)), "old and new are added"),
         (averaged(of_channels, lambda momentum: (1 / 2, 1 / 2)), "momentum is not used"),
+        (averaged(of_channels, lambda momentum: (0.9, 0.1)), "always 0.1"),
         (averaged(of_channels, lambda momentum: (1 + momentum, -momentum)), "away from the batch"),
         (averaged(of_channels, mean=lambda x: x.sum((0, 2, 3))), "the batch's sum"),
         (averaged(of_channels, mean=lambda x: x.mean()), "the channels are mixed: each has its own mean"),
@@ -738,7 +748,7 @@ def test_a_message_cannot_break_the_page():
 
 def test_a_prediction_answers_each_choice_and_keeps_the_answer_folded_on_a_still_page():
     guess = Prediction("2 + 2?", {"3": "One short.", "4": "Yes <b>."}, answer="4")
-    _, radio, reply = guess.widget().children
+    _, radio, reply, _ = guess.widget().children
     assert "No guess yet" in reply.value
     radio.value = "3"
     assert "One short." in reply.value and "Guess again" in reply.value

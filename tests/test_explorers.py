@@ -143,7 +143,14 @@ def test_an_error_while_drawing_is_a_sentence_in_place_and_the_next_move_works(m
         patch.setattr(explorer, "picture", broken)
         explorer.controls["basic_width"].value = 8
         assert "could not draw this setting (RuntimeError: provoked)" in html(explorer)
-        assert "<svg" not in html(explorer)
+        assert "<svg" not in html(explorer) and explorer._preset.value is None
+    preset, state = next(iter(PRESETS.items()))        # the one from which the move came
+    explorer._preset.value = preset
+    assert explorer.state == state and explorer.read() == state
+    assert_shows(html(explorer), state)
+    with monkeypatch.context() as patch:
+        patch.setattr(explorer, "picture", broken)
+        explorer.controls["basic_width"].value = 8
     explorer.controls["basic_width"].value = 16
     assert_shows(html(explorer), replace(State(), basic_width=16))
 

@@ -58,10 +58,10 @@ def test_what_bare_pytorch_does_is_what_it_does():
         if state.shortcut == "zero-pad" and state.out_channels < state.in_channels:
             negative = state.out_channels - state.in_channels
             result = fx + F.pad(x[:, :, ::state.stride, ::state.stride], (0, 0, 0, 0, 0, negative))
-            assert "without a word where F.pad pads, and returns " + " × ".join(map(str, result.shape[1:])) in said
+            assert f"cuts {-negative} channels off x without a word, and the sum is " + " × ".join(map(str, result.shape[1:])) in said
             with pytest.raises(RuntimeError):
                 torch.zeros(1, negative, 1, 1)
-            assert said.endswith("torch.zeros refuses the negative number.")
+            assert said.endswith("torch.zeros refuses the number, and stops.")
             continue
         shortcut = x if state.shortcut == "identity" else torch.randn(1, *block.count(replace(
             state, shortcut="projection")).shortcut[0].output)

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from controls import positions
 
 from resnote.explorers import LineExplorer, line
 from resnote.explorers.line import State
@@ -23,10 +24,22 @@ def test_the_line_is_described_in_words(state, words):
     assert words in line.describe(state)
 
 
+@pytest.mark.parametrize("state, equation", [(State(), "y = 1 · x + 0"), (State(-2, -5), "y = −2 · x − 5"), (State(0, 3), "y = 0 · x + 3")])
+def test_the_equation_is_written_with_its_signs(state, equation):
+    assert line.equation(state) == equation
+
+
+def test_the_presets_are_what_their_names_say():
+    words = {name: line.describe(state) for name, state in line.PRESETS.items()}
+    assert "it rises" in words["Rising"] and "it falls" in words["Falling"] and "it is level" in words["Flat"] and len(words) == 3
+    assert LineExplorer().state == State(slope=1, shift=0)
+
+
 def test_every_position_draws_and_the_sentence_says_what_moved():
     explorer = LineExplorer()
     for name in ("slope", "shift"):
-        for value in range(-5, 6):
+        assert positions(explorer.controls[name]) == list(range(-5, 6))
+        for value in positions(explorer.controls[name]):
             explorer.controls[name].value = value
             assert getattr(explorer.state, name) == value
             assert line.equation(explorer.state) in explorer.views["line"].value

@@ -163,7 +163,7 @@ def test_bars_stand_on_the_values_and_their_heights_are_their_shares():
     svg = histograms.batch_chart(histograms.BatchChart(
         "t", ("", ""), [0.1, -0.2, 0.24, 3.0], "x₁", normalization.curve("sigmoid")))
     bars = [tuple(map(float, bar)) for bar in re.findall(
-        r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="([\d.]+)" fill="#56B4E9"/>', svg)]
+        rf'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="([\d.]+)" fill="{histograms.BARS}"/>', svg)]
     (x0, width, tall), (x3, _, short) = bars
     assert tall == pytest.approx(3 * short, abs=0.2) and (x3 - x0) / (width + 1) == pytest.approx(6, abs=0.05)
     assert ">75 %<" in svg
@@ -351,7 +351,7 @@ def test_what_leaves_the_walks_frame_is_drawn_at_its_edge():
 def test_each_modes_bar_is_as_long_as_its_share_of_right_answers():
     state = inference.PRESETS["Batches of two"]
     svg = InferenceExplorer().picture(state)["modes"]
-    bars = [float(width) for width in re.findall(r'width="([\d.]+)" height="24" fill="#56B4E9"', svg)]
+    bars = [float(width) for width in re.findall(rf'width="([\d.]+)" height="24" fill="{walks.BAR}"', svg)]
     for bar, mode in zip(bars, inference.modes(state), strict=True):
         assert bar == pytest.approx(300 * mode.right / 450, abs=0.05)
         assert f">{mode.right} of 450: <" in svg and f">{100 * mode.right / 450:.0f} %</tspan>" in svg

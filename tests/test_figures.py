@@ -112,6 +112,11 @@ def test_every_line_stands_out_from_the_card_and_every_text_from_what_it_lies_on
     assert contrast("white", "black") == pytest.approx(21)
     palette = figures.STYLE["axes.prop_cycle"].by_key()["color"]
     assert min(contrast(colour, "white") for colour in palette) >= 3
+    drawn_lines = [line for figure in (figures.dots({name: {8: [0.1]} for name in "abcde"}, "layers", "error, %", ""),
+                                       figures.learning({name: [0.2, 0.1] for name in "abcde"}, ""),
+                                       figures.by_layer({name: [1.0, 2.0] for name in "abcde"}, "norm", ""))
+                   for line in figure.axes[0].get_lines()]
+    assert len(drawn_lines) == 15 and all(line.get_alpha() in (None, 1) for line in drawn_lines)
     kinds = {"pointwise": "1×1", "spatial": "3×3", "other": "rest"}
     axes, = figures.shares({"MACs": [(kind, 1, kind) for kind in kinds]}, kinds, "").axes
     for text, bar in zip(axes.texts, axes.patches, strict=True):

@@ -20,6 +20,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from resnote import training
+from resnote.batchnorm import BatchNorm
 from resnote.settings import SettingError
 from resnote.training import History, Progress, error, fit
 
@@ -505,6 +506,23 @@ def test_a_batch_norm_without_running_statistics_stays_without_them():
     module[1] = nn.BatchNorm2d(5, track_running_stats=False)
     error(module, *examples(12))
     assert [module[place].track_running_stats for place in (1, 4)] == [False, True]
+
+
+def test_the_package_s_own_batch_norm_is_measured_as_torch_s_is():
+    """Same weights, same steps: the same errors, and nothing left behind."""
+    found = []
+    for kind in (nn.BatchNorm2d, BatchNorm):
+        module, examples = network(), data(60, brightness=5.0)
+        module[1], module[4] = kind(5), kind(5)
+        history = fit(module, examples, epochs=3, batch_size=30)
+        before = state(module)
+        found.append([history.final_error, *(error(module, examples.train_images, examples.train_labels, statistics=how)
+                                             for how in ("batch", "running"))])
+        assert_same_bits(before, state(module))
+        assert module[1].track_running_stats is True
+        with pytest.raises(SettingError, match="batch_size is 1 and the network has batch norm"):
+            fit(module, data(), batch_size=1)
+    assert found[0] == found[1] and found[0][1] != found[0][2]
 
 
 def test_error_uses_no_dropout():

@@ -51,12 +51,14 @@ def _check_residual_forward(ask):
     for what, smaller in (("1 of 4 channels", lambda x: x[:, :1]), ("3 of 4 channels", lambda x: x[:, :3]),
                           ("1 of 3 rows", lambda x: x[:, :, :1])):
         try:
-            ask.raw(smaller, x)
+            got = ask.raw(smaller, x)
         except ValueError:
             continue
         except Exception as error:
             raise Wrong(f"F(x) with {what} raised a {type(error).__name__} ({error}). Compare fx.shape with x.shape before "
                         "you add, and raise a ValueError where they differ.") from None
+        if got is ValueError or isinstance(got, ValueError):
+            raise Wrong(f"F(x) with {what}: your function returned a ValueError. Raise it: raise ValueError(...).")
         raise Wrong(f"F(x) with {what} went through. PyTorch repeats what has length 1 silently: compare fx.shape with "
                     "x.shape, and raise a ValueError where they differ.")
     return "the sum of two equal shapes, then the ReLU."
@@ -78,13 +80,8 @@ def _check_zero_pad(ask):
         if not isinstance(got, torch.Tensor):
             raise Wrong(f"{call} returned {short(got)}; it must return a tensor.")
         if got.shape != right.shape:
-            grown = [axis for axis in (0, 2, 3) if got.dim() == 4 and got.shape[axis] > x.shape[axis]]
-            hint = (f"Channels are axis 1: the zeros went to axis {grown[0]}." if grown else
-                    "The stride is missing: keep every stride-th row and column." if got.shape[2:] == x.shape[2:] and stride > 1
-                    else "The new channels are missing." if got.shape[1] == 3 else
-                    "Channels are axis 1: the zeros go there." if got.shape[1] != out_channels else
-                    "Rows and columns: keep numbers 0, stride, 2·stride and so on.")
-            raise Wrong(f"{call} gave shape {tuple(got.shape)} for x of {tuple(x.shape)}; it must be {tuple(right.shape)}. {hint}")
+            raise Wrong(f"{call} gave shape {tuple(got.shape)} for x of {tuple(x.shape)}; it must be {tuple(right.shape)}. "
+                        + _why_not_shape(got, x, right, stride))
         if torch.allclose(got, right):
             continue
         new = out_channels - 3
@@ -99,6 +96,24 @@ def _check_zero_pad(ask):
             raise Wrong(f"{call}: x's channels are right, and the new ones are not 0.")
         raise Wrong(f"{call}: the shape is right and the values are not: x's channels first, as they are, then zeros.")
     return "no parameters, and x arrives as it was."
+
+
+def _why_not_shape(got, x, right, stride):
+    if got.dim() != 4:
+        return "Keep the four axes (N, C, H, W)."
+    if stride > 1 and got.shape[2:] == x.shape[2:]:
+        return "The stride is missing: keep every stride-th row and column."
+    if stride > 1 and got.shape[3] == x.shape[3]:
+        return "The columns are all there: rows and columns are axes 2 and 3."
+    grown = [axis for axis in (0, 2, 3) if got.shape[axis] > right.shape[axis]]
+    if grown:
+        return f"Channels are axis 1: the zeros went to axis {grown[0]}."
+    channels, wanted = got.shape[1], right.shape[1]
+    if channels > wanted:
+        return f"That is {channels} channels and not {wanted}: append out_channels − C of them."
+    if channels < wanted:
+        return "The new channels are missing."
+    return "Rows and columns: keep numbers 0, stride, 2·stride and so on."
 
 
 # --- 3. the gradient's +1 --------------------------------------------------------------------------
@@ -122,7 +137,10 @@ def _check_slope_through(ask):
                 (1 + math.prod(slopes), "each block has its own 1: multiply (1 + slope), do not add 1 once."),
                 (1 + sum(slopes), "slopes of blocks in a row multiply. This is what is left when the slopes are tiny."),
                 (sum(slopes), "slopes of blocks in a row multiply, and each block adds its 1."),
-                (sum(1 + slope for slope in slopes), "slopes of blocks in a row multiply, they do not add.")):
+                (sum(1 + slope for slope in slopes), "slopes of blocks in a row multiply, they do not add."),
+                (0, "a product starts with 1, and not with 0."),
+                (1 + sum(slopes[:1]), "only the first block is in it. Does the return stand inside the loop?"),
+                (1 + sum(slopes[-1:]), "only the last block is in it: multiply what you have by each.")):
             if math.isclose(got, value, rel_tol=1e-6, abs_tol=1e-12):
                 raise Wrong(f"{call} gave {got:.4g}: {words}")
         raise Wrong(f"{call} gave {got:.4g}, and it is {right:.4g}.")

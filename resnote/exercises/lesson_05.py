@@ -57,6 +57,7 @@ def _why_not_average(got, old, momentum, *batch):
          ((1 - momentum, 1), "the batch has its whole weight. It gets momentum."),
          ((1, 1), "old and new are added with their whole weights: 1 − momentum for the old, momentum for the new."),
          ((1 + momentum, -momentum), "it moves away from the batch: the sign."),
+         ((0.9, 0.1), "your momentum is always 0.1. Use the momentum given."),
          ((1 / 2, 1 / 2), "momentum is not used: old and new are averaged with equal weights.")))
 
 

@@ -6,7 +6,8 @@ from html import escape
 
 import ipywidgets as widgets
 
-from resnote.exercises.base import MARKS, Note, COLOURS
+from resnote.exercises.base import COLOURS, MARKS, Note
+from resnote.explorers.names import NAMED, QUESTION, REGION, ControlNames
 
 
 class Prediction:
@@ -33,9 +34,10 @@ class Prediction:
     def widget(self) -> widgets.VBox:
         """The question, its choices, and a place for the reply."""
         radio = widgets.RadioButtons(options=list(self.choices), value=None, layout={"width": "auto"})
-        reply = widgets.HTML(_WAITING)
+        question = widgets.HTML(f"<b>Your guess:</b> {escape(self.question)}").add_class(QUESTION)
+        reply = widgets.HTML(_WAITING).add_class(REGION)
         radio.observe(lambda change: setattr(reply, "value", self.reply(change.new)._repr_html_()), names="value")
-        return widgets.VBox([widgets.HTML(f"<b>Your guess:</b> {escape(self.question)}"), radio, reply])
+        return widgets.VBox([question, radio, reply, ControlNames(layout={"display": "none"})]).add_class(NAMED)
 
     def _repr_mimebundle_(self, **kwargs):
         choices = "".join(f"<li>{escape(choice)}</li>" for choice in self.choices)

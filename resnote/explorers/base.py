@@ -2,7 +2,7 @@
 
 A subclass names its `State` (a frozen dataclass whose fields are the controls' names), its presets
 and its controls, and three pure functions of the state: the live picture, a still of it, and a
-sentence for what changed. One `widgets.HTML` shows it all; a move sets its value once.
+sentence for what changed. A `widgets.HTML` shows each part; a move sets its value at most once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numbers import Real
 import ipywidgets as widgets
 
 from resnote.charts import number
-from resnote.explorers.names import EXPLORER, REGION, STEPS, ControlNames
+from resnote.explorers.names import NAMED, REGION, STEPS, ControlNames
 
 # One width for every label and one for every control, so that the tracks line up.
 CONTROL_STYLE = {"description_width": "120px"}
@@ -98,7 +98,7 @@ class Explorer:
         self._preset.observe(self._on_preset, names="value")
         self.widget = widgets.VBox([self._preset, self.arrange(self.controls, self.views), self.views["live"],
                                     ControlNames(layout={"display": "none"})])
-        self.widget.add_class(EXPLORER)
+        self.widget.add_class(NAMED)
         self.views["live"].add_class(REGION)
 
     # What a subclass says.
@@ -149,15 +149,16 @@ class Explorer:
         try:
             state = self.read()
             html = self.picture(state) | {"live": _live(self.says(self.state, state))}
-            self.state = state
+            shown = self.state = state
         except Exception as error:
+            shown = None        # no preset is pressed, so that each can be chosen
             html = dict.fromkeys(self.parts, "") | {"live": _live(
                 f"The explorer could not draw this setting ({type(error).__name__}: {error}). "
                 "Move the last control back, or choose a preset, and it goes on.")}
         for part, view in self.views.items():
             view.value = html[part]
         with self._quietly():
-            self._preset.value = next((n for n, s in self.presets.items() if s == self.state), None)
+            self._preset.value = next((n for n, s in self.presets.items() if s == shown), None)
 
     @contextmanager
     def _quietly(self):

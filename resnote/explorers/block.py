@@ -60,8 +60,9 @@ def bare_pytorch(state: State) -> str:
     if block.problem is None:
         return f"adds, and returns {format_shape(block.rows[-1].output)}."
     if block.problem.where == "shortcut":
-        return (f"cuts channels off x without a word where F.pad pads, and returns "
-                f"{format_shape(block.residual[-1].output)}; torch.zeros refuses the negative number.")
+        return (f"depends on how x is padded. F.pad takes a negative number: it cuts {state.in_channels - state.out_channels} "
+                f"channels off x without a word, and the sum is {format_shape(block.residual[-1].output)}. torch.zeros "
+                "refuses the number, and stops.")
     fx, x = block.residual[-1].output, block.input
     if fx == x:  # a stride on an image of one pixel
         return f"adds, and returns {format_shape(x)}."

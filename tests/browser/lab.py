@@ -11,7 +11,7 @@ moves. By hand, from the root of the repository::
         page = launch_chromium(playwright).new_page(viewport={"width": 800, "height": 1000})
         notebook = open_notebook(page, lab, "00_start_here.ipynb", theme="dark")
         notebook.run_all()
-        notebook.slider("width").press("ArrowRight", times=3)
+        notebook.slider("slope").press("ArrowRight", times=3)
         notebook.settle()
         screenshot(page, "screenshots/start_dark_800.png")
 

@@ -248,6 +248,13 @@ def test_every_prediction_answers_a_wrong_guess_and_a_right_one(notebook, lesson
     assert len(asked) >= (1 if lesson == "00_start_here" else 2)
     for cell, question in asked.items():
         output = notebook.output(cell)
+        group = output.get_by_role("radiogroup", name=question.question)
+        first, second = list(question.choices)[:2]
+        group.get_by_role("radio", name=first, exact=True).focus()
+        notebook.page.keyboard.press("ArrowDown")                # goes on to the next choice, and takes it
+        assert group.get_by_role("radio", name=second, exact=True).is_checked()
+        output.get_by_role("status").get_by_text(question.choices[second]).wait_for()
+        assert group.get_by_role("radio", checked=True).count() == 1
         for choice in (next(c for c in question.choices if c != question.answer), question.answer):
             output.get_by_label(choice, exact=True).check()
             notebook.settle()
