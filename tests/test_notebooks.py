@@ -11,15 +11,6 @@ from nbconvert import HTMLExporter
 from save_notebooks import NOTEBOOKS, WIDGET_VIEW, normalise
 from source_coverage import asserts
 
-CLAIMS = {
-    "00_start_here": [],
-    "01_plain_networks": ["P1", "P2", "N1", "N2"],
-    "02_residual_block": ["R1", "R2", "R3", "R4"],
-    "03_bottleneck": [f"B{n}" for n in range(1, 12)],
-    "04_batch_norm_training": [f"N{n}" for n in (3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18, 20)],
-    "05_batch_norm_inference": [f"N{n}" for n in (12, 13, 14, 15, 19, 21)],
-}
-
 lessons = pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
 
 
@@ -37,10 +28,6 @@ def tags(cell):
 
 def html_outputs(cell):
     return "".join(output.data.get("text/html", "") for output in cell.outputs if "data" in output)
-
-
-def test_every_notebook_is_a_lesson_and_every_lesson_has_its_claims():
-    assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == CLAIMS.keys()
 
 
 @lessons
@@ -65,12 +52,6 @@ def test_cell_ids_are_readable_and_unique(path):
     ids = [cell.id for cell in read(path).cells]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(r"[a-z][a-z0-9-]+", cell_id) for cell_id in ids)
-
-
-@lessons
-def test_every_claim_is_asserted_by_a_cell_that_carries_its_id(path):
-    asserted = {tag for cell in code_cells(path) if asserts(cell.source) for tag in tags(cell)}
-    assert set(CLAIMS[path.stem]) <= asserted
 
 
 @lessons

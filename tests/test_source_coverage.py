@@ -16,6 +16,8 @@ def test_the_published_table_is_the_one_that_the_lessons_make():
 @pytest.mark.parametrize("source, answer", [
     ("assert a == b", True), ("for a in b:\n    assert a", True), ("torch.testing.assert_close(a, b)", True),
     ("print('assert')", False), ("# assert a", False), ("assertion = 3", False),
+    ("try:\n    f()\nexcept ValueError as refused:\n    assert refused", False), ("try:\n    assert a\nexcept ValueError:\n    pass", True),
+    ("try:\n    f()\n    raise AssertionError\nexcept ValueError as refused:\n    print(refused)\nassert a", True),
 ])
 def test_a_cell_asserts_by_a_statement_not_by_the_word(source, answer):
     assert asserts(source) == answer

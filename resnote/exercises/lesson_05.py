@@ -119,7 +119,7 @@ def _check_fold(ask):
             given = "" if has_bias else " (for bias=None)"
             raise Wrong(f"the folded weight is right, the folded bias is wrong{given}: " + (
                 _why_not_bias(got[1], bias, gamma, beta, mean, var, eps) or
-                f"{far(got[1], right[1])} Put conv(x) = Wx + b into γ / √(var + ε) · (conv(x) − mean) + β."))
+                f"{far(got[1], right[1])} Put x = W·u + b into γ / √(var + ε) · (x − mean) + β."))
     return "one convolution gives what convolution and batch norm gave."
 
 
@@ -255,9 +255,9 @@ ex1 = Exercise("ex1", _check_update, solution=update, hints=(
     "The variance that is kept is unbiased, divided by m − 1: x.var(dim=(0, 2, 3), correction=1).",
 ))
 ex2 = Exercise("ex2", _check_fold, solution=fold_into, hints=(
-    "Write batch norm in eval mode as scale · z + shift, with z = Wx + b. What is the scale? What is the shift?",
+    "Write batch norm in eval mode as scale · x + shift, with x = W·u + b. What is the scale? What is the shift?",
     "scale = γ / √(var + ε), one for each output channel: axis 0 of the weight, so scale.view(-1, 1, 1, 1).",
-    "scale · (Wx + b − mean) + β: what multiplies x is the new weight, the rest is the new bias.",
+    "scale · (W·u + b − mean) + β: what multiplies u is the new weight, the rest is the new bias.",
     "The new bias is scale · (b − mean) + β. Without a bias, b is 0.",
 ))
 ex3 = Exercise("ex3", _check_population, solution=estimate, hints=(
@@ -312,8 +312,8 @@ class guesses:
         "You fold every batch norm of a trained network, in eval mode, into the convolution before it. What happens "
         "to the scores?",
         {
-            "equal but for rounding": "In eval mode batch norm is a fixed scale and shift, and so is part of a "
-                                      "convolution.",
+            "equal but for rounding": "In eval mode batch norm is a fixed scale and shift, which the "
+                                      "convolution's weights and bias can take in.",
             "slightly worse": "Nothing is left out: mean, variance, γ and β are all in the new weights and biases.",
             "equal only if γ is 1 and β is 0": "Any γ and β go in: one into the weights, both into the bias.",
         },

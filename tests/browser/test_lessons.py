@@ -30,6 +30,10 @@ TRAINING = {"01_plain_networks": ("train", "train"), "02_residual_block": ("trai
             "04_batch_norm_training": ("rates-train", "rates"), "05_batch_norm_inference": ("stale-train", "stale")}
 
 
+def test_every_lesson_is_opened_here():
+    assert EXPLORERS.keys() == {path.stem for path in NOTEBOOKS.glob("*.ipynb")}
+
+
 def code_cells(lesson):
     return [cell for cell in nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", 4).cells if cell.cell_type == "code"]
 
