@@ -464,7 +464,7 @@ WRONG = {
         (folded_bias(lambda n: n.scale * (n.b - n.mean) - n.beta), "sign of β"),
         (folded_bias(lambda n: n.scale * (n.b - n.mean) + n.g), "γ is added where β belongs"),
         (folded_bias(lambda n: n.beta * n.scale / n.g * (n.b - n.mean) + n.g), "γ and β are exchanged"),
-        (folded_bias(lambda n: n.scale * (n.b - n.mean) + n.beta + 1), "Put conv(x)"),
+        (folded_bias(lambda n: n.scale * (n.b - n.mean) + n.beta + 1), "Put x = W·u + b into"),
         (folded_bias(lambda n: n.scale), "values differ"),
         (folded_bias(lambda n: 0), "must be a tensor"),
         (lambda w, b, *rest: lesson_05.fold_into(w, b, *rest) if b is not None
