@@ -51,6 +51,9 @@ class ControlNames(anywidget.AnyWidget):
     function render({ el }) {
         const choices = `choices-${Math.random()}`;
         let request, observer;
+        // JupyterLab would take the arrow keys, to go to another cell.
+        const keep = event => event.key.startsWith("Arrow") && event.target.name === choices && event.stopPropagation();
+        window.addEventListener("keydown", keep, true);
         const start = () => {
             const box = el.closest(".NAMED");
             if (!box && !el.isConnected) return void (request = requestAnimationFrame(start));  // not on the page yet
@@ -62,7 +65,11 @@ class ControlNames(anywidget.AnyWidget):
             tell(box, choices);
         };
         start();
-        return () => { cancelAnimationFrame(request); observer?.disconnect(); };
+        return () => {
+            window.removeEventListener("keydown", keep, true);
+            cancelAnimationFrame(request);
+            observer?.disconnect();
+        };
     }
 
     export default { render };
