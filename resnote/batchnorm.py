@@ -259,7 +259,7 @@ def estimate_population(network: nn.Module, batches: Iterable[Tensor]) -> None:
             x, = inputs
             if x.dim() >= 2:
                 _check_vectors(x, running_mean=_norm.running_mean)
-            _, cache = forward(x if x.dim() == 2 else x.flatten(2)[..., None])  # BatchNorm1d and 3d as well
+            _, cache = forward(x if x.dim() <= 2 else x.flatten(2)[..., None])  # BatchNorm1d and 3d as well
             calls.append((cache.mu, cache.var, _count(x)))
 
         norm.train().register_forward_pre_hook(note)

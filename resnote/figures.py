@@ -153,8 +153,8 @@ def dots(groups, xlabel, ylabel, alt) -> Picture:
                          for category, shares in values.items() for n, share in enumerate(shares)))
             axes.plot(x, y, marker, markersize=5.5, markeredgecolor="white", markeredgewidth=0.5, label=label)
         axes.set(xticks=range(len(categories)), xticklabels=categories, xlabel=xlabel, ylabel=ylabel, ylim=(-3, 103))
-        if len(groups) > 1:
-            axes.legend(frameon=False)
+        if len(groups) > 1:     # above the frame, where its marks are not taken for dots
+            axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=3)
         return Picture(figure, alt)
 
 

@@ -324,6 +324,14 @@ def test_estimate_population_averages_what_the_layers_see_in_training_mode():
     assert torch.equal(torch.get_rng_state(), random_state)
 
 
+def test_without_tracking_the_module_normalises_and_leaves_its_buffers_alone():
+    x, ours, torchs = torch.randn(6, 3) + 2, BatchNorm(3), nn.BatchNorm1d(3)
+    ours.track_running_stats = torchs.track_running_stats = False
+    before = deepcopy(ours.state_dict())
+    assert_close(ours(x), torchs(x))
+    assert all(torch.equal(value, before[name]) for name, value in ours.state_dict().items())
+
+
 @pytest.mark.parametrize("norm, shape", [(nn.BatchNorm1d(3), (4, 3)), (nn.BatchNorm1d(3), (4, 3, 5)),
                                          (nn.BatchNorm2d(3), (4, 3, 2, 2)), (nn.BatchNorm3d(3), (4, 3, 2, 2, 2))])
 def test_every_batch_norm_of_pytorch_is_estimated(norm, shape):
@@ -711,8 +719,10 @@ def test_statistics_that_cannot_be_averaged_are_refused(means, variances, m, wor
     (lambda x, y, cache: update(cache.mu, cache.var, x), r"y, cache = forward\(x\)"),
     (lambda x, y, cache: population([1.0], [1.0], 4), "must be tensors"),
     (lambda x, y, cache: population(torch.ones(3), torch.ones(3), 4), "must be tensors"),
-    (lambda x, y, cache: inference(x, cache.mu, cache.var.index_fill(0, torch.tensor(1), -2.0)), "channel 1 .* is -2"),
+    (lambda x, y, cache: inference(x, cache.mu, torch.tensor([0, -2, -3], dtype=x.dtype)), "channel 1 .* is -2"),
     (lambda x, y, cache: estimate_population(nn.Sequential(nn.BatchNorm1d(3).double()), [(x, x)]), "images alone"),
+    (lambda x, y, cache: estimate_population(nn.BatchNorm1d(2).double(), [x]), "with 3 channels, and running_mean"),
+    (lambda x, y, cache: estimate_population(nn.BatchNorm1d(3).double(), [x[0]]), "must be a float tensor"),
     (lambda x, y, cache: fold_network(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).eval(), [x]), "are a list"),
     (lambda x, y, cache: fold_network(None, x), "must be an nn.Module"),
     (lambda x, y, cache: fold_network(nn.Sequential(nn.Linear(3, 3)).eval(), x.long()), "torch.int64"),

@@ -35,7 +35,7 @@ def _why_dvar(got, right, dy, x, gamma, eps):
          (1, "the factor −1/2 is missing."), (-2, "the factor is −1/2, not −2."),
          (-3 / 2, "the factor is −1/2: it comes down from the exponent of (σ² + ε)^(−1/2).")),
         ((x - mu, None), (x, "it has x where x − μ belongs."),
-         ((x - mu) / (var + eps).sqrt(), "one root too many: x − μ, not x̂, times (σ² + ε)^(−3/2)."),
+         ((x - mu) / (var + eps).sqrt(), "one root too many: x − μ (not x̂) times (σ² + ε)^(−3/2) (not −2)."),
          (1, "x − μ is missing: x̂ = (x − μ)(σ² + ε)^(−1/2).")),
         ((-3 / 2, None),
          (-1 / 2, "the exponent is −3/2: the derivative of (σ² + ε)^(−1/2) takes 1 away from the exponent."),

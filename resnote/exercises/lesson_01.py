@@ -17,13 +17,15 @@ def he_std(kernel_size, in_channels):
     return (2 / (kernel_size * kernel_size * in_channels)) ** 0.5
 
 
-_LAYERS = ((3, 16), (1, 64), (5, 7))
+_LAYERS = ((5, 7), (3, 16), (1, 64))
 
 
 def _check_he_std(ask):
     for kernel_size, in_channels in _LAYERS:
         call, fan_in = f"he_std({kernel_size}, {in_channels})", kernel_size**2 * in_channels
         got = one_number(call, ask(kernel_size, in_channels))
+        if not got > 0:
+            raise Wrong(f"{call} gave {got:.4g}; a standard deviation is a number above 0.")
         for value, words in (
                 (2 / fan_in, "that is the variance. The standard deviation is its square root."),
                 (math.sqrt(1 / fan_in), "ReLU sets half of the signal to 0, so the variance has to be doubled: 2 / fan_in."),
@@ -31,13 +33,20 @@ def _check_he_std(ask):
                  "one output adds up kernel × kernel pixels of each channel: count all of them."),
                 (math.sqrt(2 / (kernel_size * in_channels)) if kernel_size > 1 else None,
                  "the kernel is square: it covers kernel × kernel pixels."),
+                (math.sqrt(6 / fan_in), "that is the bound of a uniform distribution. Its standard deviation is asked for."),
+                (math.sqrt(2 / kernel_size**2) if in_channels > 1 else None,
+                 "one output adds up the pixels of every channel: count the channels, too."),
+                (2 / math.sqrt(fan_in), "the 2 stands under the root, too."),
+                (1 / fan_in, "a root is ** 0.5; ** 1 / 2 halves, since the power comes first."),
                 (math.sqrt(2 * fan_in), "the more inputs are added up, the smaller each weight has to be: divide by fan_in.")):
             if value is not None and math.isclose(got, value, rel_tol=1e-6):
                 raise Wrong(f"{call} gave {got:.4g}: {words}")
         if not math.isclose(got, he_std(kernel_size, in_channels), rel_tol=1e-6):
-            raise Wrong(f"{call} gave {got:.4g}. With it, the variance of the signal would change by a factor of "
-                        f"{got**2 * fan_in / 2:.3g} in each layer, where 1 is needed.")
-    return "with it, a ReLU layer passes the signal's size on unchanged."
+            change = got**2 * fan_in / 2
+            raise Wrong(f"{call} gave {got:.4g}. " + (
+                "That is close: do not round." if 0.9 < change < 1.1 else
+                f"With it, the signal's mean square would change by a factor of {change:.3g} in each layer, where 1 is needed."))
+    return "with it, a ReLU layer passes the signal's mean square on unchanged, on average over the weights."
 
 
 # --- 2. dead ReLUs -------------------------------------------------------------------------------
@@ -52,7 +61,7 @@ def _check_dead_share(ask):
     outputs = torch.rand(6, 10, generator=generator) + 0.1
     outputs[0, 5:] = outputs[3, :4] = 0      # zeros here and there,
     outputs[:, [1, 4, 8]] = 0                # three dead units,
-    outputs[2] = 0                           # and an image that moves nothing
+    outputs[[2, 5]] = 0                      # and two images that move nothing
     got = one_number("dead_share", ask(outputs), " from 0 to 1")
     dead = (outputs == 0)
     for value, words in (
@@ -60,7 +69,7 @@ def _check_dead_share(ask):
             (dead.all(1).float().mean().item(), "that is the share of images for which all units are 0. Rows are images, "
                                                 "columns are units."),
             (1 - dead.all(0).float().mean().item(), "that is the share of units that live."),
-            (dead.any(0).float().mean().item(), "that is the share of units that are 0 for some image. Dead means: for all."),
+            (dead.any(0).float().mean().item(), "'for some image' is not enough. A unit is dead if it is 0 for all images."),
             (float(dead.all(0).sum()), "that is the number of dead units; divide by the number of units.")):
         if math.isclose(got, value, rel_tol=1e-6):
             raise Wrong(f"dead_share gave {got:.3g}: {words}")
@@ -91,7 +100,9 @@ _PATIENTS = (
     ((0.00, 0.07, 0.08), "degradation", "0.07 more errors on training images is more than 0.05"),
     ((0.00, 0.04, 0.08), "neither", "both gaps are 0.04, which is not more than 0.05"),
     ((0.01, 0.30, 0.60), "degradation", "the training error is already worse, whatever the test error does on top"),
-    ((0.30, 0.10, 0.12), "neither", "deeper is better here, on both sets"),
+    ((0.30, 0.10, 0.12), "neither", "deeper is better on the training images, and its test error is close"),
+    ((0.00, 0.05, 0.05), "neither", "a gap of 0.05 is not larger than 0.05"),
+    ((0.30, 0.30, 0.20), "neither", "its test error is lower, which is no illness"),
     ((0.30, 0.32, 0.50), "overfitting", "the two training errors are within 0.05; the gap is between training and test"),
 )
 

@@ -23,7 +23,7 @@ def conv_parameters(kernel_size, in_channels, out_channels, groups, bias):
 # Arguments, and what some wrong values give away.
 _CONVOLUTIONS = (
     ((3, 5, 7, 1, False), {
-        35: "in Python ^ is not a power: write kernel_size ** 2.",
+        **dict.fromkeys((35, 69, 107), "in Python ^ is not a power: write kernel_size ** 2."),
         105: "the kernel counts only once. A 3 × 3 kernel has 9 weights for each pair of channels.",
         45: "that is one filter. There is one for each output channel.",
         63: "each filter spans all input channels, and yours has one.",
@@ -84,7 +84,7 @@ class _NoConvolution(TorchFunctionMode):
 
 def _check_pointwise(ask):
     generator = torch.Generator().manual_seed(3)
-    for shape, out_channels in (((2, 3, 4, 5), 6), ((2, 4, 3, 3), 4)):
+    for shape, out_channels in (((2, 4, 3, 5), 4), ((2, 3, 4, 5), 6)):       # square first: a weight turned round fits, and is told
         x = torch.randn(shape, generator=generator, dtype=torch.float64)
         weight = torch.randn(out_channels, shape[1], generator=generator, dtype=torch.float64)
         with _NoConvolution() as watch:
@@ -153,6 +153,10 @@ def _check_widest_bottleneck(ask):
     for channels, budget in _BUDGETS:
         got = ask(channels, budget)
         call = f"widest_bottleneck({channels}, {budget:,})"
+        if isinstance(got, torch.Tensor) and got.numel() == 1:
+            got = got.item()
+        if isinstance(got, float) and got == _widest(lambda w: _cost(channels, w), budget):
+            raise Wrong(f"{call} gave {got}, the right value as a float. A width is a whole number: use int(...).")
         if isinstance(got, bool) or not isinstance(got, Integral):
             raise Wrong(f"{call} gave {short(got)}; a width is a whole number. "
                         "Round down: rounding up breaks the budget.")
@@ -172,7 +176,15 @@ def _compare_width(got, channels, budget, call):
     if got == _widest(lambda w: 2 * channels * w + 9 * channels * w, budget):
         raise Wrong(f"{call} gave {got}: the 3×3 stands inside the squeeze, from width to width.")
     if got == right - 1 and _cost(channels, right) == budget:
-        raise Wrong(f"{call} gave {got}, and {right} costs exactly the budget, {budget:,}: that is still allowed.")
+        raise Wrong(f"{call} gave {got}, and {right} costs exactly the budget, {budget:,}: that is still allowed. "
+                    "(Or do you count biases? There are none.)")
+    for cost, words in (
+            (lambda w: 2 * channels * w + 18 * w * w, "counts the 3×3 twice. There is one."),
+            (lambda w: 2 * channels * w + 3 * w * w, "counts 3 weights a pair for the 3×3: it has 3 · 3."),
+            (lambda w: 2 * channels * w + 9 * w, "counts 9 · width for the 3×3: it goes from width to width, 9 · width²."),
+            (lambda w: _cost(channels, w) + 4 * w + 2 * channels, "counts batch norm. There is none.")):
+        if got == _widest(cost, budget):
+            raise Wrong(f"{call} gave {got}, which {words}")
     if got < 0:
         raise Wrong(f"{call} gave {got}; a width is never negative. Return 0 where even width 1 is too dear.")
     if right == 0:
@@ -259,7 +271,7 @@ class guesses:
         "Squeeze the 256 learned channels to 64 and grow them back, as well as a linear pair can. How much of their variance is lost?",
         {
             "about three quarters": "That would be so if all 256 directions carried the same.",
-            "about a third": "That is what happens to channels that have nothing to do with one another. These look at the same pixels.",
+            "more than a quarter": "That is what happens to channels that have nothing to do with one another. These look at the same pixels.",
             "a few percent at most": "The channels repeat each other: few directions carry nearly everything.",
         },
         answer="a few percent at most",

@@ -61,6 +61,16 @@ def _why_not_batch_norm(got, x, gamma, beta, eps):
     def by_column(statistic):
         return statistic.flatten() if statistic.numel() == x.shape[-1] else statistic
 
+    def rows(y):            # as a table with a row for each pixel of each image, cut into the shape of x
+        return y.movedim(1, -1).reshape(x.shape)
+
+    right = batch_norm_images(x, gamma, beta, eps)
+    if near(got, rows(right)):
+        return ("the values are right and stand at other places: reshape to (N, H, W, C) first, then bring the channels "
+                "back with movedim(-1, 1).")
+    flat = x.reshape(-1, x.shape[1])
+    if near(got, batch_norm_images(flat[:, :, None, None], gamma, beta, eps).reshape(x.shape)):
+        return "reshape(-1, C) mixes the channels: bring their axis to the end first, with movedim(1, -1)."
     columns = (" along the columns: PyTorch matches the last axes. Give {} the shape (1, C, 1, 1), with keepdim=True or "
                "view(1, -1, 1, 1).")
 
@@ -133,6 +143,8 @@ def _check_bn_backward(ask):
 
 def _check_pieces(got, dy, x, gamma, eps):
     order = ", ".join(_PIECES)
+    if isinstance(got, torch.Tensor):
+        raise Wrong("bn_backward gave a tensor; return a tuple, also of the first piece alone: return dx_hat, with the comma.")
     if not isinstance(got, (tuple, list)):
         raise Wrong(f"bn_backward gave {short(got)}; it must give the six pieces in this order: return {order}.")
     if got and all(piece is ... for piece in got):

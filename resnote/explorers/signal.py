@@ -21,7 +21,7 @@ ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "ReLU": torch.relu}
 DEEPEST, UNITS, IMAGES = 60, 64, 256
 # The spread of a weight is gain / √64. LeCun's and Xavier's are 1 here, since layers are square; He's is √2.
 GAINS = {"0.1": 0.1, "0.3": 0.3, "0.5": 0.5, "0.7": 0.7, "1 (Xavier)": 1.0, "1.2": 1.2, "√2 (He)": 2**0.5,
-         "1.7": 1.7, "2": 2.0, "3": 3.0, "5": 5.0}
+         "1.7": 1.7, "2": 2.0, "3": 3.0, "5": 5.0, "8": 8.0, "12": 12.0, "20": 20.0}
 CONTROL_LABELS = {"depth": "layers", "activation": "activation", "gain": "gain", "batch_norm": "batch norm"}
 
 
