@@ -189,8 +189,16 @@ class Notebook:
 
         A cell that raises ends the run, unless it is tagged ``raises-exception``: look at `cell_errors`.
         """
-        run = "jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.ranAll = true; })"
+        self.start("run-all-cells")
+        self.finish(timeout)
+
+    def start(self, command: str) -> None:
+        """Begin one of the menu's commands that run cells, such as "run-all-below" from the last cell run: see `finish`."""
+        run = f"jupyterapp.commands.execute('notebook:{command}').finally(() => {{ window.ranAll = true; }})"
         self.page.evaluate(f"() => {{ window.ranAll = false; {run}; }}")
+
+    def finish(self, timeout: float = 300) -> None:
+        """Wait until what `start` began has run or has been stopped by an error, and every widget is drawn."""
         done = "() => window.ranAll && !document.querySelector('.jp-Notebook').textContent.includes('Loading widget')"
         self.page.wait_for_function(done, timeout=timeout * 1000)
         self.settle(timeout)

@@ -124,14 +124,16 @@ class ExplorerPage:
     def says(self) -> str:
         return self.output.locator(".resnote-live").inner_text()
 
+    def shows(self, state) -> bool:
+        return self.shown() == self.expected(state) and self.says().endswith(self.twin.says(None, state))
+
     def assert_shows(self, state, patience: float = 10) -> None:
         """The page shows this state, at the latest after ``patience`` seconds: a busy machine draws late."""
-        expected, sentence = self.expected(state), self.twin.says(None, state)
         deadline = time.monotonic() + patience
-        while (self.shown() != expected or not self.says().endswith(sentence)) and time.monotonic() < deadline:
+        while not self.shows(state) and time.monotonic() < deadline:
             self.notebook.page.wait_for_timeout(20)
-        assert self.shown() == expected
-        assert self.says().endswith(sentence)
+        assert self.shown() == self.expected(state)
+        assert self.says().endswith(self.twin.says(None, state))
 
     def assert_texts_fit(self) -> None:
         """With the page's real font: every text lies inside its drawing, and none lies on another."""
