@@ -173,6 +173,7 @@ def test_every_text_stands_out_from_what_lies_below_it(notebook, lesson):
         assert len(found) > 10 and [text for text in found if text[0] < 4.5] == []
 
 
+@light                                  # a theme changes colours only
 def test_every_control_has_its_label_for_a_name_and_tells_its_value_and_is_reached_by_keyboard(notebook, lesson):
     explorer = ExplorerPage(notebook, EXPLORERS[lesson])
     page, names, handles = notebook.page, set(), {}
@@ -340,6 +341,7 @@ def test_every_text_of_a_still_stands_out(lesson, browser):
 # --- lesson 03: settings that no slider of the others has --------------------------------------
 
 
+@light
 @lesson_03
 def test_presets_follow_an_illegal_setting_and_every_switch_and_shortcut_counts(notebook):
     explorer = ExplorerPage(notebook, explorers.BottleneckExplorer)
@@ -378,6 +380,7 @@ def test_what_is_typed_into_a_readout_ends_as_a_legal_value(notebook, typed, bec
     explorer.assert_shows(bottleneck.State())
 
 
+@light
 @lesson_03
 def test_no_text_of_a_drawing_is_clipped_at_the_extremes(notebook):
     explorer = ExplorerPage(notebook, explorers.BottleneckExplorer)
