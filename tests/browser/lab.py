@@ -200,7 +200,7 @@ class Notebook:
     def finish(self, timeout: float = 300) -> None:
         """Wait until what `start` began has run or has been stopped by an error, and every widget is drawn."""
         done = "() => window.ranAll && !document.querySelector('.jp-Notebook').textContent.includes('Loading widget')"
-        self.page.wait_for_function(done, timeout=timeout * 1000)
+        self.page.wait_for_function(done, timeout=timeout * 1000, polling=200)     # each frame would slow the kernel down
         self.settle(timeout)
 
     def settle(self, timeout: float = 30) -> None:
