@@ -1,6 +1,6 @@
-"""Exercises that say what is wrong: one check, four outcomes, hints, and a solution.
+"""Exercises that say what is wrong: one check, five outcomes, hints, and a solution.
 
-The outcomes are "not answered yet", "raised", "wrong" and "right". A check never raises, so an
+The outcomes are "not answered yet", "not finished", "raised", "wrong" and "right". A check never raises, so an
 untouched or a broken answer leaves Run All green; only an interrupt passes through.
 """
 
@@ -12,12 +12,16 @@ import traceback
 from dataclasses import dataclass
 from html import escape
 
-MARKS = {"not answered yet": "○", "raised": "!", "wrong": "✗", "right": "✓"}
-COLOURS = {"not answered yet": "#8a8a8a", "raised": "#CC79A7", "wrong": "#D55E00", "right": "#009E73"}
+MARKS = {"not answered yet": "○", "not finished": "◐", "raised": "!", "wrong": "✗", "right": "✓"}
+COLOURS = {"not answered yet": "#8a8a8a", "not finished": "#E69F00", "raised": "#CC79A7", "wrong": "#D55E00", "right": "#009E73"}
 
 
 class Wrong(Exception):
     """Raised by a checker with the sentence that says what is wrong with the answer."""
+
+
+class Unfinished(Exception):
+    """Raised by a checker with the sentence that says what is left to do: all that is there is right."""
 
 
 class NotAnswered(Exception):
@@ -48,7 +52,7 @@ class Note:
 
 @dataclass(frozen=True, repr=False)
 class Verdict(Note):
-    """What a check found; ``outcome`` is one of the four."""
+    """What a check found; ``outcome`` is one of the five."""
 
     @property
     def outcome(self) -> str:
@@ -75,7 +79,7 @@ class Exercise:
     ----------
     label : what the lesson calls it, "ex1"
     checker : called with the answer, wrapped by `_Asked`; raises `Wrong` at the first thing that is
-        wrong, and returns the sentence for a right answer
+        wrong, `Unfinished` where something right is not all, and returns the sentence for a right answer
     hints : from a nudge to nearly everything
     solution : a function with the signature that the answer must have
     """
@@ -91,7 +95,7 @@ class Exercise:
             return _verdict("not answered yet", f"write {self.name}, then run this cell again.")
         if not callable(answer):
             return _verdict("wrong", f"check needs your function itself, and it got {short(answer)}. Write "
-                                     f"check({self.name}), without brackets behind the name.")
+                                     f"check({self.name}), without brackets after the name.")
         try:
             return _verdict("right", self._checker(_Asked(answer, self.model)))
         except NotAnswered:
@@ -99,6 +103,8 @@ class Exercise:
                                                 f"Stuck? Run exercises.{self.label}.hint() in a cell of its own.")
         except _Raised as raised:
             return _verdict("raised", _where(raised.__cause__, answer, raised.args[0]))
+        except Unfinished as unfinished:
+            return _verdict("not finished", str(unfinished))
         except Wrong as wrong:
             return _verdict("wrong", str(wrong))
         except Exception as error:  # what came back could not even be compared: still a sentence

@@ -37,7 +37,7 @@ def _check_residual_forward(ask):
     if got.shape == right.shape and not torch.allclose(got, right):
         for value, words in (
                 (fx, "that is F(x) alone: x is missing."), (torch.relu(fx), "that is relu(F(x)): x is missing."),
-                (fx + x, "the sum is right; the ReLU behind it is missing."),
+                (fx + x, "the sum is right; the ReLU after it is missing."),
                 (torch.relu(fx) + x, "the ReLU comes after the add, not before it."),
                 (fx + torch.relu(x), "the ReLU comes after the add, and x goes around as it is."),
                 (torch.relu(fx) + torch.relu(x), "there is one ReLU, after the add."),
@@ -55,11 +55,11 @@ def _check_residual_forward(ask):
         except ValueError:
             continue
         except Exception as error:
-            raise Wrong(f"F(x) with {what} raised a {type(error).__name__} ({error}). Compare fx.shape with x.shape before "
+            raise Wrong(f"F(x) with {what} stopped with {type(error).__name__}: {str(error).strip() or 'no message'}. Compare fx.shape with x.shape before "
                         "you add, and raise a ValueError where they differ.") from None
         if got is ValueError or isinstance(got, ValueError):
             raise Wrong(f"F(x) with {what}: your function returned a ValueError. Raise it: raise ValueError(...).")
-        raise Wrong(f"F(x) with {what} went through. PyTorch repeats what has length 1 silently: compare fx.shape with "
+        raise Wrong(f"where F(x) has {what}, your function raised nothing and added. PyTorch repeats what has length 1 silently: compare fx.shape with "
                     "x.shape, and raise a ValueError where they differ.")
     return "the sum of two equal shapes, then the ReLU."
 

@@ -7,7 +7,7 @@ from torch.overrides import TorchFunctionMode
 
 from resnote.exercises import suspects
 from resnote.exercises.backward_slips import WHY
-from resnote.exercises.base import Exercise, Wrong, NotAnswered, short
+from resnote.exercises.base import Exercise, Unfinished, Wrong, NotAnswered, short
 from resnote.exercises.compare import check_tensor, far, near, slip
 from resnote.exercises.prediction import Prediction
 
@@ -46,8 +46,8 @@ def _check_batch_norm(ask):
             raise Wrong(_why_not_batch_norm(got, x, gamma, beta, eps) or
                         f"{far(got, right)} Go through Algorithm 1 line by line: μ, σ², x̂, y.")
         if watch.called:
-            raise Wrong("the values are right, and they come from PyTorch's batch norm. Write the four lines of "
-                        "Algorithm 1: that is what the exercise is about.")
+            raise Unfinished("the values are right, and they come from PyTorch's batch norm. Write the four lines of "
+                             "Algorithm 1: that is what the exercise is about.")
     return "one mean and one variance for each channel, over batch, height and width."
 
 
@@ -153,11 +153,11 @@ def _check_pieces(got, dy, x, gamma, eps):
     for number, (name, symbol) in enumerate(_PIECES.items()):
         done = f"right so far: {', '.join(list(_PIECES)[:number]) or 'nothing yet'}. "
         if len(got) <= number:
-            raise Wrong(f"{done}You returned {len(got)} of six pieces; the next is {name}, {symbol}. "
-                        f"The order: {order}.")
+            raise Unfinished(f"{done}You returned {len(got)} of six pieces; the next is {name}, {symbol}. "
+                             f"The order: {order}.")
         piece = got[number]
         if piece is ...:
-            raise Wrong(f"{done}{name}, {symbol}, is still ...")
+            raise Unfinished(f"{done}{name}, {symbol}, is still ...")
         if isinstance(piece, torch.Tensor) and piece.shape == (1, *right[name].shape):
             piece = piece[0]  # summed with keepdim=True
         if isinstance(piece, torch.Tensor) and near(piece, right[name]):
@@ -321,7 +321,7 @@ class guesses:
     )
 
     noise = Prediction(
-        "Behind each batch norm, every channel is shifted and scaled a little at random, anew at every step, so that the "
+        "After each batch norm, every channel is shifted and scaled a little at random, anew at every step, so that the "
         "inputs of the layers jump again. How well does the network train?",
         {
             "as badly as without batch norm": "That would be so if steady inputs were all that batch norm gives.",
