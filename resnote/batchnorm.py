@@ -161,6 +161,11 @@ def inference(x: Tensor, mean: Tensor, var: Tensor, gamma: Tensor | None = None,
     Source: Algorithm 2, line 11.
     """
     _check(x, eps, mean=mean, var=var, gamma=gamma, beta=beta)
+    for name, vector in (("mean", mean), ("variance", var)):
+        if not vector.isfinite().all():
+            channel = int(vector.isfinite().logical_not().nonzero()[0])
+            raise SettingError(f"The {name} of channel {channel} (counted from 0) is {vector[channel].item()}: nothing can be "
+                               "normalized with it. Look where it comes from, such as a batch that held inf or NaN.")
     if (var < 0).any():
         raise SettingError(f"The variance of channel {int((var < 0).nonzero()[0])} (counted from 0) is "
                            f"{var[var < 0][0].item():.3g}; it must be 0 or more.")
@@ -239,11 +244,14 @@ def estimate_population(network: nn.Module, batches: Iterable[Tensor]) -> None:
     Raises
     ------
     SettingError
-        (a ValueError) for no batch, for batches of several sizes, for a network without running
-        statistics, and as `forward` does.
+        (a ValueError) for what is no nn.Module, for no batch, for batches of several sizes, for a network
+        without running statistics, and as `forward` does.
 
     Source: Algorithm 2, lines 7 to 12.
     """
+    check_network(network)
+    if not isinstance(batches, Iterable):
+        raise SettingError(f"The batches are a {type(batches).__name__}; give several tensors, such as images.split(64).")
     if isinstance(batches, Tensor):
         raise SettingError(f"The batches are one tensor of shape {tuple(batches.shape)}; several are needed. Split it "
                            "with images.split(64).")
@@ -322,6 +330,11 @@ def _check_momentum(momentum) -> None:
     if momentum is not None and (isinstance(momentum, bool) or not isinstance(momentum, Real) or not 0 <= momentum <= 1):
         raise SettingError(f"momentum is {momentum!r}; it is the share of the new batch in the running average, 0 to "
                            "1, or None for the plain average of all batches. Use 0.1.")
+
+
+def check_network(network) -> None:
+    if not isinstance(network, nn.Module):
+        raise SettingError(f"The network is a {type(network).__name__}; it must be an nn.Module, and comes first.")
 
 
 def _check_count(x) -> None:

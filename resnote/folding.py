@@ -8,7 +8,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from resnote.batchnorm import NORMS, BatchNorm, line_11
+from resnote.batchnorm import NORMS, BatchNorm, check_network, line_11
 from resnote.settings import SettingError
 
 LAYERS = (nn.Conv2d, nn.Linear)  # that a batch norm can be folded into
@@ -64,8 +64,7 @@ def fold_network(network: nn.Module, images: Tensor) -> nn.Module:
         batch norm without running statistics, and for outputs that differ, naming the pairs, as where something else uses the output
         of the layer too.
     """
-    if not isinstance(network, nn.Module):
-        raise SettingError(f"The network is a {type(network).__name__}; it must be an nn.Module.")
+    check_network(network)
     training = [name for name, module in network.named_modules() if module.training]
     if training:
         what = f"The part {training[0]!r}" if training[0] else "The network"

@@ -58,10 +58,10 @@ def probe(network: nn.Module, images: Tensor, labels: Tensor | None = None, *,
     Raises
     ------
     SettingError
-        (a ValueError) for images and labels that do not fit.
+        (a ValueError) for images and labels that do not fit, and for what is no nn.Module.
     """
-    check_examples(images, torch.zeros(len(images), dtype=torch.long) if labels is None else labels,
-                   pairs=statistics == "batch" and has_batch_norm(network))
+    unlabelled = torch.zeros(len(images), dtype=torch.long) if labels is None and isinstance(images, Tensor) else labels
+    check_examples(images, unlabelled, pairs=has_batch_norm(network) and statistics == "batch")
     names = {module: name for name, module in network.named_modules() if isinstance(module, LAYERS)}
     seen = []  # (module, its statistics), a pair for each call
 
@@ -84,7 +84,7 @@ def probe(network: nn.Module, images: Tensor, labels: Tensor | None = None, *,
         weights = {module: module.weight for module, _ in seen
                    if not isinstance(module, nn.ReLU) and module.weight.requires_grad}
         gradients = torch.autograd.grad(F.cross_entropy(scores, labels.long()), list(weights.values()),
-                                        allow_unused=True)
+                                        allow_unused=True) if weights else ()
     norms = {module: None if gradient is None else gradient.norm().item()
              for module, gradient in zip(weights, gradients)}
     return [replace(stats, gradient=norms.get(module)) for module, stats in seen]

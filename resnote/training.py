@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnote.batchnorm import NORMS, words_for
+from resnote.batchnorm import NORMS, check_network, words_for
 from resnote.settings import SettingError, check_size
 
 
@@ -161,9 +161,10 @@ def error(network: nn.Module, images: Tensor, labels: Tensor, *, statistics: str
     Raises
     ------
     SettingError
-        (a ValueError) for images and labels that do not fit, and for batch statistics of a single image.
+        (a ValueError) for what is no nn.Module, for images and labels that do not fit, and for batch statistics
+        of a single image.
     """
-    check_examples(images, labels, pairs=statistics == "batch" and has_batch_norm(network))
+    check_examples(images, labels, pairs=has_batch_norm(network) and statistics == "batch")
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     wrong = 0
     with measuring(network, statistics), torch.no_grad():
@@ -380,4 +381,5 @@ def check_classes(scores, labels) -> None:
 
 
 def has_batch_norm(network) -> bool:
+    check_network(network)
     return any(isinstance(module, NORMS) for module in network.modules())

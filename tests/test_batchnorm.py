@@ -182,6 +182,24 @@ def test_running_averages_keep_no_graph():
 # --- inference -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name, value, words", [
+    ("mean", math.inf, "The mean of channel 2 .* is inf"), ("mean", math.nan, "The mean of channel 2 .* is nan"),
+    ("var", math.nan, "The variance of channel 2 .* is nan"), ("var", math.inf, "The variance of channel 2 .* is inf")])
+def test_statistics_that_are_no_finite_numbers_are_refused_by_channel(name, value, words):
+    given = {"mean": torch.zeros(4), "var": torch.ones(4)}
+    given[name][2] = value
+    with pytest.raises(SettingError, match=words):
+        inference(torch.randn(3, 4), **given)
+
+
+@pytest.mark.parametrize("network, batches, words", [
+    ("a network", torch.randn(8, 1, 3, 3).split(4), "The network is a str; it must be an nn.Module"),
+    (nn.BatchNorm2d(1), None, "The batches are a NoneType")])
+def test_algorithm_2_without_network_or_batches_is_refused_in_words(network, batches, words):
+    with pytest.raises(SettingError, match=words):
+        estimate_population(network, batches)
+
+
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 3), (1, 3, 1, 1), (0, 3)])
 def test_inference_is_pytorchs_also_for_a_batch_of_one(shape, affine):

@@ -25,6 +25,12 @@ def same_channels(fx, x, error):
     return (fx + x).relu()
 
 
+def equal(one, other, fx, x):
+    if one != other:
+        raise ValueError("shapes")
+    return (fx + x).relu()
+
+
 def weights(k, i, o, groups, bias):
     return k * k * (i // groups) * o
 
@@ -187,6 +193,9 @@ WRONG = {
         (lambda f, x: torch.nn.ReLU(f(x) + x), "torch.relu(...) computes"),
         (lambda f, x: same_channels(f(x), x, ValueError), "1 of 3 rows"),
         (lambda f, x: same_channels(f(x), x, TypeError), "stopped with TypeError"),
+        (lambda f, x: equal(f(x).shape[1:3], x.shape[1:3], f(x), x), "1 of 5 columns, your function raised nothing"),
+        (lambda f, x: equal(f(x).shape[1:], x.shape[1:], f(x), x), "1 of 2 images, your function raised nothing"),
+        (lambda f, x: equal(f(x).numel(), x.numel(), f(x), x), "rows and columns exchanged stopped with RuntimeError"),
         (lambda f, x: (f(x) + x).relu()[:1], "has the shape of x"),
         (lambda f, x: (f(x) + 2 * x).relu(), "values differ"),
         (lambda f, x: 3, "must return a tensor"),
@@ -206,6 +215,9 @@ WRONG = {
         (lambda x, c, s: lesson_02.zero_pad_shortcut(F.avg_pool2d(x, s, ceil_mode=True), c, 1), "the image is pooled"),
         (lambda x, c, s: lesson_02.zero_pad_shortcut(x.roll(1, 2), c, s), "other pixels are kept"),
         (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, s) + (torch.arange(c) > 2).view(1, -1, 1, 1), "are not 0"),
+        (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, s)[:2] if len(x) > 1 else x, "The stride is missing"),
+        (lambda x, c, s: torch.cat([x[:, :, ::s, ::s], torch.zeros(2, c - 3, *x[:, :, ::s, ::s].shape[2:])], 1)
+         if len(x) == 2 else torch.cat([x, x.new_zeros(1, c - 3, *x.shape[2:])], 1)[:, :, ::s, ::s], "7 channels and not 6"),
         (lambda x, c, s: 3, "must return a tensor"),
     ],
     "lesson_02.ex3": [
@@ -266,6 +278,7 @@ WRONG = {
         (lambda c, b: max(1, lesson_03.widest_bottleneck(c, b)), "return 0"),
         (lambda c, b: lesson_03.widest_bottleneck(c, b) or -1, "never negative"),
         (lambda c, b: lesson_03.widest_bottleneck(c, b) - 3, "fits too"),
+        (lambda c, b: min(c, lesson_03.widest_bottleneck(c, b)), "widest_bottleneck(4, 10,000) gave 4"),
         (lambda c, b: widest(lambda w: 2 * c * w + 9 * w * w + 2 * w + c, b), "do you count biases"),
         (lambda c, b: widest(lambda w: 2 * c * w + 9 * w * w + 4 * w + 2 * c, b), "counts batch norm"),
         (lambda c, b: widest(lambda w: 2 * c * w + 18 * w * w, b), "counts the 3×3 twice"),
@@ -649,6 +662,22 @@ def test_the_second_term_of_the_means_gradient_may_be_left_out_since_it_is_0():
 @pytest.mark.parametrize("exercise", [lesson_01.ex1, lesson_01.ex2, lesson_02.ex3, lesson_03.ex1])
 def test_a_tensor_of_one_number_is_a_number(exercise):
     assert exercise.check(lambda *args: torch.tensor(exercise.model(*args))).outcome == "right"
+
+
+def test_an_array_of_one_number_is_a_number():
+    assert lesson_02.ex3.check(lambda slopes: np.array(lesson_02.slope_through(slopes))).outcome == "right"
+    assert "must give one number" in lesson_02.ex3.check(lambda slopes: np.ones(2)).text
+
+
+def test_a_suspects_letter_cannot_be_read_off_and_is_named_where_the_answer_raises():
+    shown = set()
+
+    def peek(norm):
+        shown.add((repr(norm), type(norm).__name__))
+        return lesson_04.find_bug(norm)
+
+    assert lesson_04.ex3.check(peek).outcome == "right" and shown == {("Norm()", "Norm")}
+    assert "find_bug(suspect A) stopped with ZeroDivisionError" in lesson_04.ex3.check(lambda norm: 1 / 0).text
 
 
 def test_pieces_summed_with_keepdim_are_right():

@@ -134,6 +134,22 @@ def test_a_frozen_weight_has_no_gradient_and_the_others_keep_theirs():
     same(after[0].gradient, before[0].gradient)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_network_without_a_weight_that_may_change_is_listed_without_gradients(bias):
+    layer = nn.Conv2d(1, 3, 3, bias=bias)
+    layer.weight.requires_grad_(False)
+    found = probe(nn.Sequential(layer, nn.ReLU(), nn.Flatten()), torch.randn(4, 1, 3, 3), torch.tensor([0, 1, 2, 0]))
+    assert [(stats.kind, stats.gradient) for stats in found] == [("Conv2d", None), ("ReLU", None)]
+
+
+@pytest.mark.parametrize("statistics", ["batch", "running"])
+def test_what_is_no_network_or_no_image_is_refused_in_words(statistics):
+    with pytest.raises(SettingError, match="The network is a builtin_function_or_method; it must be an nn.Module"):
+        probe(print, torch.randn(4, 1, 3, 3), statistics=statistics)
+    with pytest.raises(SettingError, match="The images are a NoneType"):
+        probe(nn.Flatten(), None, statistics=statistics)
+
+
 def test_gradients_are_measured_under_no_grad_too():
     net, (images, labels) = network(), examples()
     with torch.no_grad():

@@ -841,3 +841,9 @@ def test_test_images_that_do_not_fit_are_refused_before_the_first_step():
     with pytest.raises((SettingError, RuntimeError)):
         fit(module, wrong)
     assert_same_bits(before, state(module))
+
+
+@pytest.mark.parametrize("statistics", ["batch", "running"])
+def test_the_error_of_what_is_no_network_is_refused_in_words(statistics):
+    with pytest.raises(SettingError, match="The network is a function; it must be an nn.Module"):
+        error(lambda images: images, torch.randn(4, 1, 3, 3), torch.tensor([0, 1, 0, 1]), statistics=statistics)

@@ -132,7 +132,8 @@ class _Asked:
         """The answer itself, for a checker that expects an exception."""
         return self._answer(*args)
 
-    def __call__(self, *args):
+    def __call__(self, *args, call=None):
+        """The answer for these arguments; ``call`` is what messages say was called, if not these."""
         args = [a.clone() if hasattr(a, "clone") else a for a in args]
         try:
             inspect.signature(self._answer).bind(*args)
@@ -142,7 +143,7 @@ class _Asked:
                         f"def {wanted}:") from None
         except ValueError:  # a builtin without a signature: the call itself will tell
             pass
-        call = f"{self._model.__name__}({', '.join(map(short, args))})"
+        call = call or f"{self._model.__name__}({', '.join(map(short, args))})"
         try:
             result = self._answer(*args)
         except Exception as error:

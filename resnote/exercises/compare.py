@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from numbers import Real
 
@@ -21,8 +22,8 @@ def check_tensor(name, got, right, words="") -> None:
 
 
 def one_number(call, got, words="") -> float:
-    """``got`` as a number, also out of a tensor of one number; raise `Wrong` for anything else."""
-    if isinstance(got, torch.Tensor) and got.numel() == 1:
+    """``got`` as a number, also out of a tensor or array of one number; raise `Wrong` for anything else."""
+    if hasattr(got, "item") and math.prod(getattr(got, "shape", (2,))) == 1:
         got = got.item()
     if isinstance(got, bool) or not isinstance(got, Real):
         raise Wrong(f"{call} gave {short(got)}; it must give one number{words}.")

@@ -164,7 +164,7 @@ class guesses:
         {
             "much smaller than at the last": "That is what vanishing would look like. Batch norm keeps the signal's size up.",
             "about the same": "That would be healthy. Batch norm fixes the forward signal, not the backward one.",
-            "much larger than at the last": "Before the first step they grow towards the input, here by a factor of about seventy.",
+            "much larger than at the last": "Before the first step they grow towards the input, here more than twentyfold.",
         },
         answer="much larger than at the last",
     )

@@ -49,7 +49,9 @@ def _check_residual_forward(ask):
     if got.shape != right.shape:
         raise Wrong(f"you returned shape {tuple(got.shape)}; F(x) + x has the shape of x, {tuple(x.shape)}.")
     for what, smaller in (("1 of 4 channels", lambda x: x[:, :1]), ("3 of 4 channels", lambda x: x[:, :3]),
-                          ("1 of 3 rows", lambda x: x[:, :, :1])):
+                          ("1 of 3 rows", lambda x: x[:, :, :1]), ("1 of 5 columns", lambda x: x[..., :1]),
+                          ("1 of 2 images", lambda x: x[:1]),
+                          ("rows and columns exchanged", lambda x: x.transpose(2, 3))):
         try:
             got = ask.raw(smaller, x)
         except ValueError:
@@ -73,8 +75,10 @@ def zero_pad_shortcut(x, out_channels, stride):
 
 
 def _check_zero_pad(ask):
-    x = torch.randn(2, 3, 6, 7, generator=torch.Generator().manual_seed(2)) + 3
-    for out_channels, stride in ((5, 2), (3, 2), (4, 1), (8, 3)):
+    generator = torch.Generator().manual_seed(2)
+    x, other = torch.randn(2, 3, 6, 7, generator=generator) + 3, torch.randn(1, 4, 5, 4, generator=generator) + 3
+    for x, out_channels, stride in ((x, 5, 2), (x, 3, 2), (x, 4, 1), (x, 8, 3), (other, 6, 2)):
+        channels = x.shape[1]
         right, got = zero_pad_shortcut(x, out_channels, stride), ask(x, out_channels, stride)
         call = f"zero_pad_shortcut(x, {out_channels}, {stride})"
         if not isinstance(got, torch.Tensor):
@@ -84,15 +88,15 @@ def _check_zero_pad(ask):
                         + _why_not_shape(got, x, right, stride))
         if torch.allclose(got, right):
             continue
-        new = out_channels - 3
-        if new and torch.allclose(got[:, new:], right[:, :3]):
-            raise Wrong(f"{call}: the zeros stand before x's channels. They come behind them.")
-        if torch.allclose(got[:, 3:], right[:, 3:]) and stride > 1:
+        new = out_channels - channels
+        if new and torch.allclose(got[:, new:], right[:, :channels]):
+            raise Wrong(f"{call}: the zeros stand before x's channels. They come after them.")
+        if torch.allclose(got[:, channels:], right[:, channels:]) and stride > 1:
             pooled = F.avg_pool2d(x, stride, ceil_mode=True), F.max_pool2d(x, stride, ceil_mode=True)
-            if any(p.shape == right[:, :3].shape and torch.allclose(got[:, :3], p) for p in pooled):
+            if any(p.shape == right[:, :channels].shape and torch.allclose(got[:, :channels], p) for p in pooled):
                 raise Wrong(f"{call}: the image is pooled. The shortcut keeps every stride-th pixel as it is.")
             raise Wrong(f"{call}: other pixels are kept. Keep rows and columns 0, stride, 2·stride and so on.")
-        if torch.allclose(got[:, :3], right[:, :3]):
+        if torch.allclose(got[:, :channels], right[:, :channels]):
             raise Wrong(f"{call}: x's channels are right, and the new ones are not 0.")
         raise Wrong(f"{call}: the shape is right and the values are not: x's channels first, as they are, then zeros.")
     return "no parameters, and x arrives as it was."

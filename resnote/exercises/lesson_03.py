@@ -146,7 +146,8 @@ def _widest(cost, budget):
     return width
 
 
-_BUDGETS = ((256, 73_728), (256, 69_632), (64, 20_000), (512, 1_179_648), (256, 100))
+_BUDGETS = ((256, 73_728), (256, 69_632), (64, 20_000), (512, 1_179_648), (256, 100),
+            (4, 10_000))        # wider than the block itself
 
 
 def _check_widest_bottleneck(ask):

@@ -227,9 +227,9 @@ def _check_find_bug(ask):
     for channels in (3, 8, 5):
         for suspect, bug in _SUSPECTS.items():
             name = f"suspect {suspect.__name__}"
-            unnamed = type("Norm", (suspect,), {"__repr__": lambda self, name=name: name})
+            unnamed = type("Norm", (suspect,), {"__repr__": lambda self: "Norm()"})
             with torch.enable_grad():  # and whatever an answer leaves behind is undone
-                got = ask(unnamed(channels))
+                got = ask(unnamed(channels), call=f"find_bug({name})")
             if not isinstance(got, str) or got not in (*_EXPERIMENTS, "right"):
                 raise Wrong(f"find_bug({name}) gave {short(got)}; it must give one of "
                             + ", ".join(map(repr, _EXPERIMENTS)) + ", or 'right'.")
