@@ -263,14 +263,14 @@ def estimate_population(network: nn.Module, batches: Iterable[Tensor]) -> None:
                            "Build it with batch norm, and with track_running_stats=True.")
     calls = {name: [] for name in norms}  # (mu, var, m)
     for name, norm in norms.items():
-        def note(_norm, inputs, calls=calls[name]):
-            x, = inputs
+        def note(_norm, inputs, named, calls=calls[name]):
+            x, = (*inputs, *named.values())
             if x.dim() >= 2:
                 _check_vectors(x, running_mean=_norm.running_mean)
             _, cache = forward(x if x.dim() <= 2 else x.flatten(2)[..., None])  # BatchNorm1d and 3d as well
             calls.append((cache.mu, cache.var, _count(x)))
 
-        norm.train().register_forward_pre_hook(note)
+        norm.train().register_forward_pre_hook(note, with_kwargs=True)
     for seen, batch in enumerate(batches, start=1):
         if not isinstance(batch, Tensor):
             raise SettingError(f"A batch is a {type(batch).__name__}; give the images alone, as tensors, such as "

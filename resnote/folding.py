@@ -100,8 +100,9 @@ def _pairs(network, images) -> tuple[list[tuple[str, str]], Tensor]:
         if output.dim() == layer.weight.dim():  # its channels are axis 1
             made[id(output)] = layer, output, output._version  # kept alive, or another could get its id
 
-    def note_input(norm, inputs):
-        layer, output, version = made.get(id(inputs[0]), (None, None, None))
+    def note_input(norm, inputs, named):
+        x, = (*inputs, *named.values())
+        layer, output, version = made.get(id(x), (None, None, None))
         if layer and output._version == version:  # nothing, such as a ReLU, has changed it in place
             pairs.append((names[layer], names[norm]))
 
@@ -110,7 +111,7 @@ def _pairs(network, images) -> tuple[list[tuple[str, str]], Tensor]:
             if type(module) in LAYERS:
                 hooks.callback(module.register_forward_hook(note_output).remove)
             elif isinstance(module, NORMS):
-                hooks.callback(module.register_forward_pre_hook(note_input).remove)
+                hooks.callback(module.register_forward_pre_hook(note_input, with_kwargs=True).remove)
         output = network(images.clone())
     return list(dict.fromkeys(pairs)), output
 

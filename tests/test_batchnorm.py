@@ -750,3 +750,21 @@ def test_what_is_easily_mixed_up_is_refused_in_words(call, words):
     x = torch.randn(5, 3, dtype=torch.float64)
     with pytest.raises(SettingError, match=words):
         call(x, *forward(x))
+
+
+class NamesItsInput(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        return self.norm(input=self.conv(x))
+
+
+def test_a_batch_norm_that_gets_its_input_by_name_is_measured_and_folded_like_another():
+    network, images = NamesItsInput(), torch.randn(8, 1, 5, 5)
+    estimate_population(network, images.split(4))
+    x = network.conv(images)
+    assert_close(network.norm.running_mean, x.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    folded = fold_network(network.eval(), images)
+    assert isinstance(folded.norm, nn.Identity) and not isinstance(network.norm, nn.Identity)
