@@ -15,13 +15,15 @@ LOW, HIGH = -12, 6                     # decades on the axis
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 456, 40, 232
 
 
-def layer_chart(values, title: str, *, layers: int, colour: str, standalone: bool = False) -> str:
+def layer_chart(values, title: str, *, layers: int, colour: str, arrow: str = "→",
+                standalone: bool = False) -> str:
     """One value a layer on a logarithmic axis, 10⁻¹² to 10⁶.
 
     Parameters
     ----------
     values : one positive number a layer, from the input to the output; 0 and inf are drawn at the edge
     layers : what the horizontal axis ends at, whatever the number of values
+    arrow : "→" for what travels forward, "←" for what travels back
     standalone : True for an SVG document of its own, with a background
     """
     points = [(_x(n, layers), _y(value)) for n, value in enumerate(values, start=1)]
@@ -34,7 +36,7 @@ def layer_chart(values, title: str, *, layers: int, colour: str, standalone: boo
     ticks = "".join(svg_text(_x(n, layers), _BOTTOM + 18, str(n), size=11, anchor="middle", colour=MUTED)
                     for n in (1, *range(10, layers + 1, 10)))
     head = (svg_text(8, 20, title, size=14, weight="bold")
-            + svg_text(_RIGHT, 20, f"{sci(values[0])} → {sci(values[-1])}", size=12, anchor="end"))
+            + svg_text(_RIGHT, 20, f"{sci(values[0])} {arrow} {sci(values[-1])}", size=12, anchor="end"))
     foot = svg_text((_LEFT + _RIGHT) / 2, HEIGHT - 4, "layer", size=11, anchor="middle", colour=MUTED)
     curve = f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
     return svg_document(grid + ticks + curve + marks + head + foot, describe(values, title), WIDTH, HEIGHT, standalone)

@@ -48,7 +48,7 @@ def images(grid, titles, row_names, alt) -> Picture:
             for j, image in enumerate(row):
                 axes[i][j].imshow(image, cmap="gray")
                 axes[i][j].set(xticks=[], yticks=[])
-                axes[i][j].spines[:].set_visible(False)
+                axes[i][j].spines[:].set(visible=True, color="#BBBBBB")        # near-white pixels would melt into the page
                 if i == 0:
                     axes[i][j].set_title(titles[j])
             axes[i][0].set_ylabel(row_names[i])

@@ -8,8 +8,8 @@ import pytest
 from resnote.charts import layer_chart
 
 
-def chart(values, layers=60):
-    return ElementTree.fromstring(layer_chart(values, "t", layers=layers, colour="#000"))
+def chart(values, layers=60, **how):
+    return ElementTree.fromstring(layer_chart(values, "t", layers=layers, colour="#000", **how))
 
 
 def points(svg):
@@ -55,3 +55,4 @@ def test_an_arrow_points_to_where_its_value_is(value, down):
 
 def test_the_heading_gives_the_first_value_and_then_the_last():
     assert "0.5 → 2.0·10⁻⁵" in texts(chart([0.5, 7.0, 2e-5]))
+    assert "0.5 ← 2.0·10⁻⁵" in texts(chart([0.5, 7.0, 2e-5], arrow="←"))

@@ -31,6 +31,13 @@ def equal(one, other, fx, x):
     return (fx + x).relu()
 
 
+def running(batches, start):
+    mean, var = start, torch.ones_like(batches[0][0])
+    for batch in batches:
+        mean, var = 0.9 * mean + 0.1 * batch.mean(0), 0.9 * var + 0.1 * batch.var(0)
+    return mean, var
+
+
 def weights(k, i, o, groups, bias):
     return k * k * (i // groups) * o
 
@@ -155,13 +162,14 @@ WRONG = {
         (lambda k, c: (2 / (k * k * c)) ** 1 / 2, "the power comes first"),
         (lambda k, c: -(2 / (k * k * c)) ** 0.5, "above 0"),
         (lambda k, c: math.nan, "above 0"),
-        (lambda k, c: round((2 / (k * k * c)) ** 0.5, 3), "do not round"),
+        (lambda k, c: round((2 / (k * k * c)) ** 0.5, 3), "as if rounded"),
         (lambda k, c: "0.1", "one number"),
     ],
     "lesson_01.ex2": [
         (lambda y: (y == 0).float().mean().item(), "share of zeros"),
         (lambda y: (y == 0).all(1).float().mean(), "Rows are images"),
         (lambda y: 1 - (y == 0).all(0).float().mean(), "that live"),
+        (lambda y: 100 * (y == 0).all(0).float().mean(), "in percent"),
         (lambda y: (y == 0).any(0).float().mean(), "'for some image' is not enough"),
         (lambda y: (y == 0).all(1).sum(), "3 are 0 for every image"),
         (lambda y: (y == 0).all(0).sum(), "number of dead units"),
@@ -427,6 +435,7 @@ WRONG = {
     "lesson_05.ex1": [
         (averaged(of_channels, lambda momentum: (momentum, 1 - momentum)), "mean is wrong: momentum and 1 − momentum"),
         (averaged(lambda x: x.var((0, 2, 3), correction=0)), "takes the biased variance"),
+        (averaged(lambda x: x.var((0, 2, 3), correction=0) * x.numel() / (x.numel() - 1)), "counts all channels"),
         (averaged(lambda x: x.std((0, 2, 3))), "standard deviation. Keep the variance."),
         (averaged(lambda x: x.std((0, 2, 3), correction=0)), "standard deviation. Keep the variance, divided"),
         (averaged(lambda x: x.var(0), mean=lambda x: x.mean(0)), "has shape"),
@@ -502,6 +511,8 @@ WRONG = {
     "lesson_05.ex3": [
         (pooled(lambda x: x.var(1, correction=0).mean(0)), "Bessel's m / (m − 1) is missing"),
         (pooled(lambda x: x.var(1).mean(0) * x.shape[1] / (x.shape[1] - 1)), "is there twice"),
+        (lambda batches: running(batches, 0.0), "that is a running average"),
+        (lambda batches: running(batches, batches[0].mean(0)), "that is a running average"),
         (pooled(lambda x: x.flatten(0, 1).var(0)), "of all rows together"),
         (pooled(lambda x: x.flatten(0, 1).var(0, correction=0)), "of all rows together"),
         (pooled(lambda x: x.var(1, correction=0).mean(0) * len(x) / (len(x) - 1)), "not the number of batches"),

@@ -169,9 +169,10 @@ def test_each_chart_shows_its_own_profile_live_and_still():
     explorer = SignalExplorer("ReLU with batch norm")
     profile = signal.propagate(explorer.state)
     images = re.findall(r'<img alt="([^"]+)".*?base64,([^"]+)"', explorer._repr_mimebundle_()["text/html"])
-    for part, title, values, (alt, data) in zip(("spread", "gradient"), ("Spread of the signal", "Gradient of the weights"), profile, images, strict=True):
+    titles = ("Spread of the signal", "Gradient of the weights")
+    for part, title, arrow, values, (alt, data) in zip(("spread", "gradient"), titles, "→←", profile, images, strict=True):
         for svg in (explorer.views[part].value, b64decode(data).decode()):
-            assert f">{title}</text>" in svg and f">{sci(values[0])} → {sci(values[-1])}</text>" in svg
+            assert f">{title}</text>" in svg and f">{sci(values[0])} {arrow} {sci(values[-1])}</text>" in svg
         assert alt.startswith(f"{title}, layer 1 to 30: {sci(values[0])} at the first, ")
     assert sci(profile.spread[0]) != sci(profile.gradient[0])
 

@@ -44,7 +44,7 @@ def _check_he_std(ask):
         if not math.isclose(got, he_std(kernel_size, in_channels), rel_tol=1e-6):
             change = got**2 * fan_in / 2
             raise Wrong(f"{call} gave {got:.4g}. " + (
-                "That is close: do not round." if 0.9 < change < 1.1 else
+                "That is close, as if rounded, or measured on random numbers: compute it." if 0.9 < change < 1.1 else
                 f"With it, the signal's mean square would change by a factor of {change:.3g} in each layer, where 1 is needed."))
     return "with it, a ReLU layer passes the signal's mean square on unchanged, on average over the weights."
 
@@ -70,7 +70,8 @@ def _check_dead_share(ask):
                                                 "columns are units."),
             (1 - dead.all(0).float().mean().item(), "that is the share of units that live."),
             (dead.any(0).float().mean().item(), "'for some image' is not enough. A unit is dead if it is 0 for all images."),
-            (float(dead.all(0).sum()), "that is the number of dead units; divide by the number of units.")):
+            (float(dead.all(0).sum()), "that is the number of dead units; divide by the number of units."),
+            (30, "that is in percent. A share runs from 0 to 1.")):
         if math.isclose(got, value, rel_tol=1e-6):
             raise Wrong(f"dead_share gave {got:.3g}: {words}")
     if not math.isclose(got, 0.3, rel_tol=1e-6):
@@ -98,7 +99,7 @@ _PATIENTS = (
     ((0.02, 0.00, 0.20), "overfitting", "it learns its training images and fails on others"),
     ((0.01, 0.02, 0.03), "neither", "all errors are close to each other"),
     ((0.00, 0.07, 0.08), "degradation", "0.07 more errors on training images is more than 0.05"),
-    ((0.00, 0.04, 0.08), "neither", "both gaps are 0.04, which is not more than 0.05"),
+    ((0.00, 0.04, 0.08), "neither", "both gaps, between the training errors and from training to test, are 0.04, which is not more than 0.05"),
     ((0.01, 0.30, 0.60), "degradation", "the training error is already worse, whatever the test error does on top"),
     ((0.30, 0.10, 0.12), "neither", "deeper is better on the training images, and its test error is close"),
     ((0.00, 0.05, 0.05), "neither", "a gap of 0.05 is not larger than 0.05"),

@@ -78,6 +78,7 @@ def _batch_variances(x):
             (unbiased * m / (m - 1), "Bessel's m / (m − 1) is there twice: x.var divides by m − 1 already."),
             (biased * (m - 1) / m, "Bessel's correction is upside down: m / (m − 1) times the biased variance."),
             (biased * n / (n - 1), "Bessel's m is the number of images here. A channel has N · H · W values."),
+            (biased * x.numel() / (x.numel() - 1), "Bessel's m counts all channels here. A channel has N · H · W values."),
             (x.var((2, 3)).mean(0), "it averages the variances of single images. Take one variance over all of the "
                                     "channel's values."),
             (x.var((2, 3), correction=0).mean(0), "it averages the variances of single images. Take one variance over "
@@ -212,6 +213,12 @@ def _check_population(ask):
 
 
 def _why_not_mean(got, x):
+    means = x.mean(1)
+    for average in (0 * means[0], means[0]):            # where running averages start
+        for mean in means:
+            average = 0.9 * average + 0.1 * mean
+        if near(got, average):
+            return "that is a running average, in which the last batches count most. In Algorithm 2 each counts alike."
     return slip(got, lambda value: value,
                 ((x.mean((0, 1)), None), (x.mean(1).sum(0), "the batches' means are added up; take their mean."),
                  (x[0].mean(0), "that is the first batch's. Take the mean over all batches."),
@@ -229,8 +236,8 @@ def _why_not_variance(got, x):
 
     rows = x.flatten(0, 1)
     if near(got, rows.var(0)) or near(got, rows.var(0, correction=0)):
-        return ("that is the variance of all rows together. Algorithm 2 keeps the batches apart: it averages their "
-                "variances.")
+        return ("that is the variance of all rows together. Algorithm 2 keeps the batches apart, as a deep "
+                "layer needs, whose inputs were normalised batch by batch: it averages their variances.")
     if any(near(got, value) for std in (each.sqrt().mean(0), x.std(1).mean(0)) for value in (std, std.square())):
         return "that averages standard deviations. Average the variances."
     return slip(
@@ -279,20 +286,20 @@ class guesses:
         {
             "the same scores both times": "In train mode the mean and the variance are the batch's. The other images "
                                           "are in them.",
-            "other scores": "Its neighbours are in the mean and the variance that it is normalised with.",
+            "other scores": "The other images are in the mean and the variance that it is normalised with.",
             "an error": "Train mode refuses only a channel with a single value. Here it has many.",
         },
         answer="other scores",
     )
 
     stale = Prediction(
-        "After only 22 steps of training you measure the error twice: in eval mode, and with each batch's own "
+        "After only 22 steps of training you measure the error twice: in eval mode, and with the test images' own "
         "statistics. Which is larger?",
         {
-            "in eval mode": "The running averages started at mean 0 and variance 1 and lag behind the network.",
-            "with the batch's own statistics": "These come from the network as it is now. The running averages come "
+            "in eval mode": "Eval mode lags: the averages are mostly those of earlier steps, when the network was another one.",
+            "with the images' own statistics": "These come from the network as it is now. The running averages come "
                                                "from earlier steps.",
-            "both the same": "They would agree if the running averages had arrived. 22 steps are few.",
+            "both the same": "They would agree if the network stood still. It has moved, and the averages come from earlier steps.",
         },
         answer="in eval mode",
     )

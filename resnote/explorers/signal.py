@@ -128,8 +128,8 @@ class SignalExplorer(Explorer):
 TITLES = ("Spread of the signal", "Gradient of the weights")
 
 
-def _chart(title, colour):
-    return lambda values, **how: layer_chart(values, title, layers=DEEPEST, colour=colour, **how)
+def _chart(title, colour, arrow):
+    return lambda values, **how: layer_chart(values, title, layers=DEEPEST, colour=colour, arrow=arrow, **how)
 
 
-_CHARTS = (_chart(TITLES[0], "#0072B2"), _chart(TITLES[1], "#D55E00"))
+_CHARTS = (_chart(TITLES[0], "#0072B2", "→"), _chart(TITLES[1], "#D55E00", "←"))
