@@ -162,8 +162,9 @@ def inference(x: Tensor, mean: Tensor, var: Tensor, gamma: Tensor | None = None,
     """
     _check(x, eps, mean=mean, var=var, gamma=gamma, beta=beta)
     for name, vector in (("mean", mean), ("variance", var)):
-        if not vector.isfinite().all():
-            channel = int(vector.isfinite().logical_not().nonzero()[0])
+        bad = vector.isfinite().logical_not().nonzero()
+        if len(bad):
+            channel = int(bad[0])
             raise SettingError(f"The {name} of channel {channel} (counted from 0) is {vector[channel].item()}: nothing can be "
                                "normalized with it. Look where it comes from, such as a batch that held inf or NaN.")
     if (var < 0).any():

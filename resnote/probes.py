@@ -60,8 +60,9 @@ def probe(network: nn.Module, images: Tensor, labels: Tensor | None = None, *,
     SettingError
         (a ValueError) for images and labels that do not fit, and for what is no nn.Module.
     """
-    unlabelled = torch.zeros(len(images), dtype=torch.long) if labels is None and isinstance(images, Tensor) else labels
-    check_examples(images, unlabelled, pairs=has_batch_norm(network) and statistics == "batch")
+    without = labels is None and isinstance(images, Tensor)      # any labels will do for the check
+    check_examples(images, torch.zeros(len(images), dtype=torch.long) if without else labels,
+                   pairs=has_batch_norm(network) and statistics == "batch")
     names = {module: name for name, module in network.named_modules() if isinstance(module, LAYERS)}
     seen = []  # (module, its statistics), a pair for each call
 
