@@ -26,10 +26,10 @@ test: .venv/test
 		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 notebooks: .venv/test
-	$(BIN)/python tests/save_notebooks.py
+	$(BIN)/python tools/save_notebooks.py
 
 site: .venv/test
-	$(BIN)/python tests/make_site.py site
+	$(BIN)/python tools/make_site.py site
 
 bench: .venv/test
 	$(BIN)/python benchmarks/counting.py

@@ -1,4 +1,4 @@
-"""What all tests share. This file also puts tests/ on the path, so that they can import each other's helpers."""
+"""What all tests share."""
 
 import pytest
 import torch

@@ -1,6 +1,6 @@
 """README's picture: lesson 03's explorer as it looks in a real JupyterLab.
 
-    python tests/make_picture.py        writes docs/explorer.png anew; needs Chromium, as the browser tests do
+    python tools/make_picture.py        writes docs/explorer.png anew; needs Chromium, as the browser tests do
 """
 
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-sys.path.insert(0, str(Path(__file__).parent / "browser"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 from lab import launch_chromium, open_notebook, running_lab  # noqa: E402
 
 ROOT = Path(__file__).parents[1]

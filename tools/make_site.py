@@ -1,6 +1,6 @@
 """All lessons as static pages, with the pictures and stills that are saved in them; nothing runs, nothing is fetched.
 
-    python tests/make_site.py [folder]        "site" by default
+    python tools/make_site.py [folder]        "site" by default
 """
 
 import re

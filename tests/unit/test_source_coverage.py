@@ -10,7 +10,7 @@ def test_every_row_is_asserted_by_a_cell_of_a_lesson():
 
 
 def test_the_published_table_is_the_one_that_the_lessons_make():
-    assert TABLE.read_text(encoding="utf-8") == table(), "run: python tests/source_coverage.py"
+    assert TABLE.read_text(encoding="utf-8") == table(), "run: python tools/source_coverage.py"
 
 
 @pytest.mark.parametrize("source, answer", [

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from resnote.environment import PYTHONS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
 
 

@@ -1,6 +1,6 @@
 """docs/source-coverage.md: what the article says, row by row, and the cells that assert what is true of it.
 
-    python tests/source_coverage.py        writes the table anew
+    python tools/source_coverage.py        writes the table anew
 
 A code cell covers the rows whose ids it carries as tags, if it holds an assertion.
 """
@@ -83,7 +83,7 @@ def covering() -> dict[str, list[tuple[str, str, str, str]]]:
 
 def table() -> str:
     lines = ["# What the article says, and where a lesson asserts what is true of it", "",
-             "Made by `python tests/source_coverage.py` from the tags of the lessons' cells, and checked by a test.", "",
+             "Made by `python tools/source_coverage.py` from the tags of the lessons' cells, and checked by a test.", "",
              "| | the article says | lesson, section | cells that assert |", "|---|---|---|---|"]
     for claim, cells in covering().items():
         places = dict.fromkeys(f"[{title.split(' · ')[0]}](../notebooks/{file}), {section}"

@@ -1,6 +1,6 @@
 """Run the lessons and save them so that a second run changes no byte.
 
-    python tests/save_notebooks.py [notebook ...]        (all of notebooks/ by default)
+    python tools/save_notebooks.py [notebook ...]        (all of notebooks/ by default)
 
 What changes from run to run is left out: times, widget state, and the live view of widgets, whose
 still stays. Cell ids, metadata and key order are fixed.

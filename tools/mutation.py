@@ -1,7 +1,7 @@
 """Do the tests notice a mistake? Make small ones in a module, one at a time, and run its tests for each.
 
-    .venv/bin/python tests/mutation.py resnote/counting.py tests/test_counting.py [more tests ...]
-    .venv/bin/python tests/mutation.py --sample 40 resnote/training.py tests/test_training.py
+    .venv/bin/python tools/mutation.py resnote/counting.py tests/unit/test_counting.py [more tests ...]
+    .venv/bin/python tools/mutation.py --sample 40 resnote/training.py tests/unit/test_training.py
 
 A mistake: an operator swapped for its neighbour (+ and −, < and ≤, and and or, ...), a number one larger, True for
 False, a condition negated, a check or another call left out, a result lost. Prints each that no test noticed, and
