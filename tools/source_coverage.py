@@ -6,7 +6,10 @@ A code cell covers the rows whose ids it carries as tags, if it holds an asserti
 """
 
 import ast
+import dis
 import re
+from types import CodeType
+
 import nbformat
 from save_notebooks import NOTEBOOKS
 
@@ -64,6 +67,17 @@ def asserts(source: str) -> bool:
             isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1].startswith("assert_")) or any(
             inside(child) for child in ast.iter_child_nodes(node) if not isinstance(child, ast.ExceptHandler))
     return inside(ast.parse(source))
+
+
+def names(code):
+    """Names that a cell binds, and names that it, or a function in it, takes from other cells."""
+    steps = [(step.opname, step.argval) for step in dis.get_instructions(code)]
+    bound = {name for step, name in steps if step == "STORE_NAME"}
+    used = {name for step, name in steps if step in ("LOAD_NAME", "LOAD_GLOBAL")}
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            used |= names(inner)[1]
+    return bound, used - bound
 
 
 def covering() -> dict[str, list[tuple[str, str, str, str]]]:

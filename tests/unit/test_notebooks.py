@@ -1,15 +1,13 @@
 """What a saved lesson must be before its outputs are worth comparing (nbval compares them)."""
 
-import dis
 import re
 from html.parser import HTMLParser
-from types import CodeType
 
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
 from save_notebooks import NOTEBOOKS, WIDGET_VIEW, normalise
-from source_coverage import asserts
+from source_coverage import asserts, names
 
 lessons = pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
 
@@ -83,21 +81,10 @@ def test_it_links_to_its_neighbours_and_every_link_to_a_file_works(path):
     assert {*order[max(place - 1, 0):place], *order[place + 1:place + 2]} <= links
 
 
-def names(code):
-    """Names that a cell binds, and names that it, or a function in it, takes from other cells."""
-    steps = [(step.opname, step.argval) for step in dis.get_instructions(code)]
-    bound = {name for step, name in steps if step == "STORE_NAME"}
-    used = {name for step, name in steps if step in ("LOAD_NAME", "LOAD_GLOBAL")}
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            used |= names(inner)[1]
-    return bound, used - bound
-
-
 @lessons
 def test_the_title_is_followed_by_the_way_through_the_course(path):
-    names = sorted(p.name for p in NOTEBOOKS.glob("*.ipynb"))
-    way = " · ".join(f"**{name[:2]}**" if name == path.name else f"[{name[:2]}]({name})" for name in names)
+    files = sorted(p.name for p in NOTEBOOKS.glob("*.ipynb"))
+    way = " · ".join(f"**{name[:2]}**" if name == path.name else f"[{name[:2]}]({name})" for name in files)
     assert read(path).cells[0].source.splitlines()[2] == f"Lessons: {way}"
 
 
