@@ -4,8 +4,9 @@
     python benchmarks/degradation.py --cifar10 FOLDER       CIFAR-10, where it is on disk (hours)
     python benchmarks/degradation.py --seeds 1              one seed, to try it out
 
-Writes benchmarks/degradation.json (with options, another name): every run, with the command, the versions
-and the hardware. The lessons read that file, assert what they say of it, and show all seeds. Three parts: depth at 10 epochs; the same trained five times longer; other learning rates.
+Writes resnote/study.json (with options, a file of another name beside this one): every run, with the command, the
+versions and the hardware. The lessons read that record through `resnote.study`, assert what they say of it, and show
+all seeds. Three parts: depth at 10 epochs; the same trained five times longer; other learning rates.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import torch
 
 from resnote.data import cifar10, digits
 from resnote.networks import BLOCKS, SmallNet
+from resnote.study import RECORD
 from resnote.training import error, fit
 
 HERE = Path(__file__).parent
@@ -61,7 +63,7 @@ def train(run: dict, folder: str | None = None) -> dict:
 
 
 def record(results: list[dict], folder: str | None) -> dict:
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
                   if line.startswith("model name")), platform.machine()) if Path("/proc/cpuinfo").exists() else platform.machine()
     return {
         "command": " ".join(["python benchmarks/degradation.py", *sys.argv[1:]]),
@@ -84,9 +86,11 @@ def table(results: list[dict]) -> str:
     return "training error of each seed, %, sorted\n" + "\n".join(lines)
 
 
-def name_of(seeds: int, folder: str | None) -> str:
-    """The lessons' record is "degradation"; a run with options does not overwrite it."""
-    return "degradation" + ("-cifar10" if folder else "") + (f"-{seeds}-seeds" if seeds != SEEDS else "")
+def target(seeds: int, folder: str | None) -> Path:
+    """The lessons' record; a run with options does not overwrite it."""
+    if seeds == SEEDS and not folder:
+        return RECORD
+    return HERE / ("degradation" + ("-cifar10" if folder else "") + (f"-{seeds}-seeds" if seeds != SEEDS else "") + ".json")
 
 
 def main() -> None:
@@ -104,9 +108,9 @@ def main() -> None:
             results.append(result)
             print(f"\r{number} of {len(runs)} runs", end="", file=sys.stderr, flush=True)
     recorded = record(results, chosen.cifar10)
-    target = HERE / f"{name_of(chosen.seeds, chosen.cifar10)}.json"
-    target.write_text(json.dumps(recorded, indent=1) + "\n")
-    print(f"\n{table(recorded['runs'])}\n{target}")
+    file = target(chosen.seeds, chosen.cifar10)
+    file.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
+    print(f"\n{table(recorded['runs'])}\n{file}")
 
 
 if __name__ == "__main__":

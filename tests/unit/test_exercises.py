@@ -821,9 +821,7 @@ def test_a_prediction_answers_each_choice_and_keeps_the_answer_folded_on_a_still
 
 
 def test_the_guesses_about_44_layers_are_answered_as_the_recorded_study_answers_them():
-    study = json.loads((Path(__file__).parents[2] / "benchmarks" / "degradation.json").read_text())
-    errors = {key: [run["train_error"] for run in study["runs"] if key == (run["block"], run["depth"]) and
-                    (run["epochs"], run["learning_rate"]) == (10, 0.1)] for key in (("plain", 8), ("plain", 44), ("residual", 44))}
+    errors = {key: study.load().errors(*key) for key in (("plain", 8), ("plain", 44), ("residual", 44))}
     assert max(errors["plain", 8]) < 0.01 and min(errors["plain", 44]) > 0.3 and max(errors["residual", 44]) < 0.01
     assert lesson_01.guesses.deeper.answer == "the shallow one"
     assert lesson_02.guesses.repaired.answer == "near 0"
