@@ -16,6 +16,8 @@ def _why_dx_hat(got, right, dy, x, gamma, eps):
                 ((dy * gamma, None),
                  (dy, "γ is missing. y = γ x̂ + β, so dx_hat is dy times γ."),
                  (dy / gamma, "dy is divided by γ; multiply."),
+                 (dy * gamma.abs(), "γ has lost its sign. It may be negative."),
+                 (dy + gamma, "γ is added; multiply: y = γ x̂ + β."),
                  (dy * gamma / (x.var(0, correction=0) + eps).sqrt(),
                   "the root comes later: y depends on x̂ by γ alone.")))
 

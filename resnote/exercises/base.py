@@ -7,8 +7,10 @@ untouched or a broken answer leaves Run All green; only an interrupt passes thro
 from __future__ import annotations
 
 import inspect
+import random
 import textwrap
 import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 
@@ -109,7 +111,7 @@ class Exercise:
             return _verdict("wrong", str(wrong))
         except Exception as error:  # what came back could not even be compared: still a sentence
             return _verdict("wrong", f"what your function returned could not be compared "
-                                     f"({type(error).__name__}: {error}). Return what the exercise asks for.")
+                                     f"({type(error).__name__}: {_message(error)}). Return what the exercise asks for.")
 
     def hint(self) -> Note:
         """The next hint; after the last one, the last again."""
@@ -126,44 +128,100 @@ class _Asked:
     """The learner's function, called with copies, its exceptions told apart from the checker's."""
 
     def __init__(self, answer, model):
-        self._answer, self._model = answer, model
+        self._answer, self.model = answer, model
 
     def raw(self, *args):
         """The answer itself, for a checker that expects an exception."""
-        return self._answer(*args)
+        with _settings_kept():
+            return self._answer(*map(_copy, args))
 
-    def __call__(self, *args, call=None):
-        """The answer for these arguments; ``call`` is what messages say was called, if not these."""
-        args = [a.clone() if hasattr(a, "clone") else a for a in args]
+    def __call__(self, *args, call=None, may_change=()):
+        """The answer for these arguments.
+
+        ``call`` is what messages say was called, if not these. The answer may change the arguments named in
+        ``may_change`` in place, and no others.
+        """
+        given = [_copy(arg) for arg in args]
         try:
-            inspect.signature(self._answer).bind(*args)
+            inspect.signature(self._answer).bind(*given)
         except TypeError as error:
-            wanted = f"{self._model.__name__}{inspect.signature(self._model)}"
+            wanted = f"{self.model.__name__}{inspect.signature(self.model)}"
             raise Wrong(f"the check could not call your function ({error}). Its first line must stay "
                         f"def {wanted}:") from None
         except ValueError:  # a builtin without a signature: the call itself will tell
             pass
-        call = call or f"{self._model.__name__}({', '.join(map(short, args))})"
+        call = call or f"{self.model.__name__}({', '.join(map(short, args))})"
         try:
-            result = self._answer(*args)
-        except Exception as error:
-            if "ellipsis" in str(error):  # ... is still in use: ... + 1
-                raise NotAnswered from None
+            with _settings_kept():
+                result = self._answer(*given)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit, too: exit() in an answer must not end the kernel
+            if isinstance(error, (TypeError, AttributeError)) and "ellipsis" in _message(error):
+                raise NotAnswered from None  # ... is still in use: ... + 1
             raise _Raised(call) from error
         if result is ...:
             raise NotAnswered
         if result is None:
             raise Wrong(f"{call} returned nothing (None). Does every way through your function end in a return?")
+        if inspect.isgenerator(result) or inspect.iscoroutine(result):
+            result.close()
+            raise Wrong(f"{call} gave a {type(result).__name__} and no value: write a plain def, with return and without "
+                        "yield or async.")
+        for name, before, after in zip(inspect.signature(self.model).parameters, args, given):
+            if name not in may_change and not _same(before, after):
+                raise Wrong(f"{call} changed its argument {name} in place, and whoever called it still needs {name}. "
+                            f"Compute something new, or change a copy: {name}.clone() of a tensor, list({name}) of a list.")
         return result
+
+
+@contextmanager
+def _settings_kept():
+    """Grad mode, default type and random numbers stay what they were; inside, gradients are on, the seed is 0."""
+    import numpy as np  # here, so that predictions alone do not load torch
+    import torch
+
+    dtype, states = torch.get_default_dtype(), (random.getstate(), np.random.get_state(), torch.get_rng_state())
+    try:
+        with torch.enable_grad():
+            torch.manual_seed(0)
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+def _copy(value):
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_copy, value))
+    return value.clone() if hasattr(value, "clone") else value
+
+
+def _same(before, after) -> bool:
+    """Whether an argument holds what it held before the call; only tensors and lists can change."""
+    if isinstance(before, (list, tuple)):
+        return len(before) == len(after) and all(map(_same, before, after))
+    if hasattr(before, "clone"):
+        return before.dtype == after.dtype and before.equal(after)
+    return not isinstance(before, (int, float)) or before == after
 
 
 def _verdict(outcome, text) -> Verdict:
     return Verdict(MARKS[outcome], outcome, text, COLOURS[outcome])
 
 
+def _message(error) -> str:
+    try:
+        return str(error).strip() or "no message"
+    except Exception:  # the learner's own exception class
+        return "no message"
+
+
 def _where(error, answer, call) -> str:
     """The call, the error, and the learner's own last line on the way to it."""
-    text = f"{call} stopped with {type(error).__name__}: {str(error).strip() or 'no message'}"
+    text = f"{call} stopped with {type(error).__name__}: {_message(error)}"
     file = getattr(getattr(answer, "__code__", None), "co_filename", None)
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return text + (f"\nIt happened in line {own[-1].lineno} of its cell: {own[-1].line}" if own else "")
@@ -171,9 +229,9 @@ def _where(error, answer, call) -> str:
 
 def short(value) -> str:
     """A value in a few words: numbers and text as they are, tensors by their shape, the rest by its type."""
-    if hasattr(value, "shape"):
-        return f"a {type(value).__name__} of shape {tuple(value.shape)}"
     try:
+        if hasattr(value, "shape"):
+            return f"a {type(value).__name__} of shape {tuple(value.shape)}"
         text = repr(value)
     except Exception:  # nn.ReLU(tensor), say, cannot be printed
         return f"a {type(value).__name__}"

@@ -1,12 +1,14 @@
-"""Comparing a learner's tensor with the right one, and finding the slip that explains the difference."""
+"""Comparing a learner's answers with the right ones, and finding the slip that explains the difference."""
 
 from __future__ import annotations
 
+import inspect
 import math
-from itertools import product
+from itertools import combinations, product
 from numbers import Real
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from resnote.exercises.base import Wrong, short
 
@@ -21,13 +23,13 @@ def check_tensor(name, got, right, words="") -> None:
         raise Wrong(f"{name} is {got.dtype} and what went in is {right.dtype}. Keep the type.")
 
 
-def one_number(call, got, words="") -> float:
+def one_number(call, got, words=""):
     """``got`` as a number, also out of a tensor or array of one number; raise `Wrong` for anything else."""
     if hasattr(got, "item") and math.prod(getattr(got, "shape", (2,))) == 1:
         got = got.item()
     if isinstance(got, bool) or not isinstance(got, Real):
         raise Wrong(f"{call} gave {short(got)}; it must give one number{words}.")
-    return got
+    return got if isinstance(got, (int, float)) else float(got)
 
 
 def check_pair(call, names, got) -> None:
@@ -36,9 +38,96 @@ def check_pair(call, names, got) -> None:
         raise Wrong(f"{call} gave {short(got)}; it must give two tensors: return {names}.")
 
 
+def check_numbers(ask, cases, slips, otherwise, *, call=None, words="") -> list:
+    """The answers for all ``cases``, tuples of arguments; raise `Wrong` at the first that is not the solution's.
+
+    ``slips`` are pairs (formula, words), each formula with the solution's arguments. On one case two slips may
+    give the same number, so a slip is named only where its formula gives every answer. Where none does,
+    ``otherwise(got, *case)`` finds the words. ``call(*case)`` is what messages say was called.
+    """
+    call = call or (lambda *case: f"{ask.model.__name__}({', '.join(map(short, case))})")
+    answers = []
+    for case in cases:
+        got = one_number(call(*case), ask(*case, call=call(*case)), words)
+        if not alike(got, ask.model(*case)):
+            answers += [got, *(_number_or_none(ask, later) for later in cases[len(answers) + 1:])]
+            for formula, text in slips:
+                if all(answer is None or alike(answer, formula(*each)) for answer, each in zip(answers, cases)):
+                    raise Wrong(f"{call(*case)} gave {got:,.4g}: {text}" if isinstance(got, float) else
+                                f"{call(*case)} gave {got:,}: {text}")
+            raise Wrong(otherwise(got, *case))
+        answers.append(got)
+    return answers
+
+
+def _number_or_none(ask, case):
+    try:
+        return one_number("", ask(*case))
+    except Exception:  # it raised, or gave something else
+        return None
+
+
+def alike(got, right) -> bool:
+    """Whether two numbers are equal: whole ones exactly, others but for rounding in float32."""
+    return got == right if isinstance(right, int) else math.isclose(got, right, rel_tol=1e-6, abs_tol=1e-12)
+
+
 def near(a, b) -> bool:
-    """Whether two tensors of one shape are equal but for rounding in float64."""
-    return a.shape == b.shape and a.dtype == b.dtype and torch.allclose(a, b, rtol=1e-9, atol=1e-12)
+    """Whether two tensors of one shape and type are equal but for rounding."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return torch.allclose(a, b, **({"rtol": 1e-9, "atol": 1e-12} if a.dtype == torch.float64 else {}))
+
+
+def check_gradients(ask, args, slips=()) -> None:
+    """Raise `Wrong` unless the gradients for each tensor in ``args`` are the solution's; all values being right.
+
+    ``slips`` are pairs (function, words): functions with the solution's values and arguments that cut the graph.
+    """
+    leaves = [arg.clone().requires_grad_() if isinstance(arg, torch.Tensor) else arg for arg in args]
+    names = [name for name, leaf in zip(inspect.signature(ask.model).parameters, leaves) if isinstance(leaf, torch.Tensor)]
+    got = ask(*leaves, call=f"{ask.model.__name__}, given tensors that require gradients,")
+    inputs = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
+
+    def gradients(output):
+        upstream = torch.linspace(-1, 2, output.numel(), dtype=output.dtype).view(output.shape)
+        return torch.autograd.grad(output, inputs, upstream, retain_graph=True, allow_unused=True)
+
+    with torch.enable_grad():
+        right = ask.model(*leaves)
+        check_tensor("what you returned for tensors that require gradients", got, right)
+        if not near(got, right):
+            raise Wrong("your function gives other values when its arguments require gradients.")
+        if not got.requires_grad:
+            raise Wrong("the values are right, and no gradient flows back: all of it was computed under "
+                        "torch.no_grad(), detached, or taken out of the tensors.")
+        try:
+            ours, theirs = gradients(right), gradients(got)
+        except RuntimeError as error:
+            raise Wrong(f"the values are right, and the backward pass stopped: {error}") from None
+        same = [value is not None and near(value, wanted) for value, wanted in zip(theirs, ours)]
+        if all(same):
+            return
+        for function, words in slips:
+            if all(a is b or a is not None and b is not None and near(a, b)
+                   for a, b in zip(theirs, gradients(function(*leaves)))):
+                raise Wrong(f"the values are right, the gradients are not: {words}")
+    name, value = next((name, value) for name, value, good in zip(names, theirs, same) if not good)
+    raise Wrong(f"the values are right, and {'no gradient reaches' if value is None else 'a wrong gradient reaches'} {name}. "
+                "Is a part computed under torch.no_grad(), or detached?")
+
+
+class Watch(TorchFunctionMode):
+    """Notes whether a PyTorch function was called whose name holds one of ``names``."""
+
+    def __init__(self, *names):
+        super().__init__()
+        self.names, self.called = names, False
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if any(name in getattr(func, "__name__", "") for name in self.names):
+            self.called = True
+        return func(*args, **(kwargs or {}))
 
 
 def slip(got, formula, *choices) -> str | None:
@@ -48,15 +137,19 @@ def slip(got, formula, *choices) -> str | None:
     belongs there, with None for words, then the slips. One slip is tried before two; of two, the words
     are the first's.
     """
-    ways = [(*zip(*way),) for way in product(*choices)]
     for number in (1, 2):
-        for values, words in ways:
-            words = [w for w in words if w]
-            if len(words) == number and near(got, formula(*values)):
-                return words[0]
+        for places in combinations(range(len(choices)), number):
+            for slips in product(*(choices[place][1:] for place in places)):
+                values = [choice[0][0] for choice in choices]
+                for place, (value, _) in zip(places, slips):
+                    values[place] = value
+                if near(got, formula(*values)):
+                    return slips[0][1]
     return None
 
 
 def far(got, right) -> str:
     """How far the values are from the right ones, in words."""
+    if not got.isfinite().all():
+        return "the shape is right, and some values are infinite or not a number."
     return f"the shape is right, the values differ by up to {(got - right).abs().max().item():.3g}."

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from resnote.exercises.base import Exercise, Wrong, short
-from resnote.exercises.compare import one_number
+from resnote.exercises.compare import check_numbers
 from resnote.exercises.prediction import Prediction
 
 # --- 1. He initialisation ------------------------------------------------------------------------
@@ -17,36 +15,36 @@ def he_std(kernel_size, in_channels):
     return (2 / (kernel_size * kernel_size * in_channels)) ** 0.5
 
 
-_LAYERS = ((5, 7), (3, 16), (1, 64))
+_LAYERS = ((5, 7), (3, 16), (1, 64), (1, 1))        # kernel, channels; the last standard deviation is above 1
+_STD_SLIPS = (
+    (lambda k, c: 2 / (k * k * c), "that is the variance. The standard deviation is its square root."),
+    (lambda k, c: (1 / (k * k * c)) ** 0.5,
+     "ReLU sets half of the signal to 0, so the variance has to be doubled: 2 / fan_in."),
+    (lambda k, c: (2 / c) ** 0.5, "one output adds up kernel × kernel pixels of each channel: count all of them."),
+    (lambda k, c: (2 / (k * c)) ** 0.5, "the kernel is square: it covers kernel × kernel pixels."),
+    (lambda k, c: (6 / (k * k * c)) ** 0.5,
+     "that is the bound of a uniform distribution. Its standard deviation is asked for."),
+    (lambda k, c: (2 / (k * k)) ** 0.5, "one output adds up the pixels of every channel: count the channels, too."),
+    (lambda k, c: 2 / (k * k * c) ** 0.5, "the 2 stands under the root, too."),
+    (lambda k, c: 1 / (k * k * c), "a root is ** 0.5; ** 1 / 2 halves, since the power comes first."),
+    (lambda k, c: (2 * k * k * c) ** 0.5,
+     "the more inputs are added up, the smaller each weight has to be: divide by fan_in."),
+)
 
 
 def _check_he_std(ask):
-    for kernel_size, in_channels in _LAYERS:
-        call, fan_in = f"he_std({kernel_size}, {in_channels})", kernel_size**2 * in_channels
-        got = one_number(call, ask(kernel_size, in_channels))
-        if not got > 0:
-            raise Wrong(f"{call} gave {got:.4g}; a standard deviation is a number above 0.")
-        for value, words in (
-                (2 / fan_in, "that is the variance. The standard deviation is its square root."),
-                (math.sqrt(1 / fan_in), "ReLU sets half of the signal to 0, so the variance has to be doubled: 2 / fan_in."),
-                (math.sqrt(2 / in_channels) if kernel_size > 1 else None,
-                 "one output adds up kernel × kernel pixels of each channel: count all of them."),
-                (math.sqrt(2 / (kernel_size * in_channels)) if kernel_size > 1 else None,
-                 "the kernel is square: it covers kernel × kernel pixels."),
-                (math.sqrt(6 / fan_in), "that is the bound of a uniform distribution. Its standard deviation is asked for."),
-                (math.sqrt(2 / kernel_size**2) if in_channels > 1 else None,
-                 "one output adds up the pixels of every channel: count the channels, too."),
-                (2 / math.sqrt(fan_in), "the 2 stands under the root, too."),
-                (1 / fan_in, "a root is ** 0.5; ** 1 / 2 halves, since the power comes first."),
-                (math.sqrt(2 * fan_in), "the more inputs are added up, the smaller each weight has to be: divide by fan_in.")):
-            if value is not None and math.isclose(got, value, rel_tol=1e-6):
-                raise Wrong(f"{call} gave {got:.4g}: {words}")
-        if not math.isclose(got, he_std(kernel_size, in_channels), rel_tol=1e-6):
-            change = got**2 * fan_in / 2
-            raise Wrong(f"{call} gave {got:.4g}. " + (
-                "That is close, as if rounded, or measured on random numbers: compute it." if 0.9 < change < 1.1 else
-                f"With it, the signal's mean square would change by a factor of {change:.3g} in each layer, where 1 is needed."))
+    check_numbers(ask, _LAYERS, _STD_SLIPS, _not_he_std)
     return "with it, a ReLU layer passes the signal's mean square on unchanged, on average over the weights."
+
+
+def _not_he_std(got, kernel_size, in_channels):
+    gave = f"he_std({kernel_size}, {in_channels}) gave {got:.4g}"
+    if not got > 0:
+        return f"{gave}; a standard deviation is a number above 0."
+    change = got**2 * kernel_size**2 * in_channels / 2
+    return f"{gave}. " + (
+        "That is close, as if rounded, or measured on random numbers: compute it." if 0.9 < change < 1.1 else
+        f"With it, the signal's mean square would change by a factor of {change:.3g} in each layer, where 1 is needed.")
 
 
 # --- 2. dead ReLUs -------------------------------------------------------------------------------
@@ -56,31 +54,49 @@ def dead_share(outputs):
     return (outputs == 0).all(dim=0).float().mean().item()
 
 
+def _layers():
+    """What ReLU layers may give, an argument of dead_share each."""
+    outputs = torch.rand(2000, 10, generator=torch.Generator().manual_seed(1)) + 0.1
+    outputs[:1500, 0] = outputs[:, 2] = 0.5     # a unit that gives the same for every image lives,
+    outputs[:, [5, 6]] = 0
+    outputs[7, 5] = outputs[1999, 6] = 1e-15    # as do units that fire once, and hardly;
+    outputs[[0, 3], 7:] = 0
+    outputs[0, :3] = 0                          # the first image has zeros of its own,
+    outputs[-1, 3] = 0                          # and so has the last;
+    outputs[:, [1, 4, 8]] = 0                   # three units are dead,
+    outputs[[2, 5]] = 0                         # and two images move nothing
+    return (outputs,), (torch.ones(4, 5),), (torch.zeros(4, 5),), (torch.tensor([[0.0, 3.0, 1.0, 2.0, 5.0]]),)
+
+
+_SHARE_SLIPS = (
+    (lambda y: (y == 0).float().mean(), "that is the share of zeros. A unit is dead only if it is 0 for every image."),
+    (lambda y: (y == 0).all(1).float().mean(),
+     "that is the share of images for which all units are 0. Rows are images, columns are units."),
+    (lambda y: 1 - (y == 0).all(0).float().mean(), "that is the share of units that live."),
+    (lambda y: (y == 0).any(0).float().mean(),
+     "'for some image' is not enough. A unit is dead if it is 0 for all images."),
+    (lambda y: (y == 0).all(0).sum(), "that is the number of dead units; divide by the number of units."),
+    (lambda y: 100 * (y == 0).all(0).float().mean(), "that is in percent. A share runs from 0 to 1."),
+    (lambda y: (y[0] == 0).float().mean(), "that looks at the first image only. A unit is dead if it is 0 for all images."),
+    (lambda y: (y[-1] == 0).float().mean(), "that looks at the last image only. A unit is dead if it is 0 for all images."),
+    *((lambda y, share=share: ((y == 0).float().mean(0) > share).float().mean(),
+       "a unit that fires seldom lives. It is dead only if it is 0 for every image.") for share in (0.5, 0.9, 0.95, 0.99)),
+    *((lambda y, least=least: (y < least).all(0).float().mean(),
+       "a small output is not 0: the unit lives. Compare with 0 exactly.") for least in (0.1, 1e-3, 1e-6, 1e-8)),
+)
+
+
 def _check_dead_share(ask):
-    generator = torch.Generator().manual_seed(1)
-    outputs = torch.rand(6, 10, generator=generator) + 0.1
-    outputs[0, 5:] = outputs[3, :4] = 0      # zeros here and there,
-    outputs[:, [1, 4, 8]] = 0                # three dead units,
-    outputs[[2, 5]] = 0                      # and two images that move nothing
-    got = one_number("dead_share", ask(outputs), " from 0 to 1")
-    dead = (outputs == 0)
-    for value, words in (
-            (dead.float().mean().item(), "that is the share of zeros. A unit is dead only if it is 0 for every image."),
-            (dead.all(1).float().mean().item(), "that is the share of images for which all units are 0. Rows are images, "
-                                                "columns are units."),
-            (1 - dead.all(0).float().mean().item(), "that is the share of units that live."),
-            (dead.any(0).float().mean().item(), "'for some image' is not enough. A unit is dead if it is 0 for all images."),
-            (float(dead.all(0).sum()), "that is the number of dead units; divide by the number of units."),
-            (30, "that is in percent. A share runs from 0 to 1.")):
-        if math.isclose(got, value, rel_tol=1e-6):
-            raise Wrong(f"dead_share gave {got:.3g}: {words}")
-    if not math.isclose(got, 0.3, rel_tol=1e-6):
-        raise Wrong(f"dead_share gave {got:.3g} for 10 units of which 3 are 0 for every image.")
-    for outputs, right, words in ((torch.ones(4, 5), 0, "no unit is dead"), (torch.zeros(4, 5), 1, "all units are dead")):
-        got = float(ask(outputs))
-        if not math.isclose(got, right, abs_tol=1e-6):
-            raise Wrong(f"dead_share gave {got:.3g} where {words}.")
+    check_numbers(ask, _layers(), _SHARE_SLIPS, _not_dead_share, words=" from 0 to 1")
     return "a dead unit passes no gradient on, for any image, so its own gradient cannot bring it back."
+
+
+def _not_dead_share(got, outputs):
+    units, dead = outputs.shape[1], int((outputs == 0).all(0).sum())
+    if dead in (0, units):
+        return f"dead_share gave {got:.3g} where {'all units are' if dead else 'no unit is'} dead."
+    of = "every image" if len(outputs) > 1 else "the only image"
+    return f"dead_share gave {got:.3g} for {units} units of which {dead} {'are' if dead > 1 else 'is'} 0 for {of}."
 
 
 # --- 3. which illness is it? ---------------------------------------------------------------------
@@ -103,16 +119,24 @@ _PATIENTS = (
     ((0.01, 0.30, 0.60), "degradation", "the training error is already worse, whatever the test error does on top"),
     ((0.30, 0.10, 0.12), "neither", "deeper is better on the training images, and its test error is close"),
     ((0.00, 0.05, 0.05), "neither", "a gap of 0.05 is not larger than 0.05"),
+    ((0.00, 0.00, 0.05), "neither", "a gap of 0.05 is not larger than 0.05"),
     ((0.30, 0.30, 0.20), "neither", "its test error is lower, which is no illness"),
     ((0.30, 0.32, 0.50), "overfitting", "the two training errors are within 0.05; the gap is between training and test"),
+    ((0.40, 0.10, 0.30), "overfitting", "the gap from training to test is 0.2, although the shallow network is worse still"),
+    ((0.02, 0.0705, 0.08), "degradation", "the gap between the training errors is 0.0505, which is more than 0.05"),
+    ((0.60, 0.6495, 0.6985), "neither", "both gaps, 0.0495 and 0.049, are not more than 0.05"),
+    ((0.11, 0.10, 0.1505), "overfitting", "the gap from training to test is 0.0505, which is more than 0.05"),
+    ((0.99, 0.90, 0.9495), "neither", "the gap from training to test is 0.0495, which is not more than 0.05"),
+    ((0.90, 1.00, 0.95), "degradation", "the training error is worse by 0.1"),
+    ((0.00, 0.055, 0.12), "degradation", "both gaps are there, and degradation is named first"),
 )
 
 
 def _check_diagnose(ask):
     for errors, right, why in _PATIENTS:
         got = ask(*errors)
-        call = "diagnose({:.2f}, {:.2f}, {:.2f})".format(*errors)
-        if got not in ("degradation", "overfitting", "neither"):
+        call = "diagnose({}, {}, {})".format(*errors)
+        if not isinstance(got, str) or got not in ("degradation", "overfitting", "neither"):
             raise Wrong(f"{call} gave {short(got)}; it must give 'degradation', 'overfitting' or 'neither'.")
         if got != right:
             raise Wrong(f"{call} gave {got!r}; {why}, so it is {right!r}.")

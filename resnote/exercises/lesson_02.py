@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from resnote.exercises.base import Exercise, Wrong, short
-from resnote.exercises.compare import one_number
+from resnote.exercises.compare import check_gradients, check_numbers, check_tensor, far, near, slip
 from resnote.exercises.prediction import Prediction
 
 # --- 1. the block --------------------------------------------------------------------------------
@@ -22,48 +22,76 @@ def residual_forward(f, x):
 
 
 def _check_residual_forward(ask):
-    x = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(2))
+    x = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
     def f(x):
         return 1.5 * x.flip(1) - 0.3
 
-    got, fx = ask(f, x), f(x)
+    got, fx = ask(f, x, call="residual_forward(f, x)"), f(x)
     if isinstance(got, torch.nn.Module):
         raise Wrong(f"your function returned a layer, {type(got).__name__}, and not a tensor. torch.relu(...) computes; "
                     "nn.ReLU() builds a layer that computes when it is called.")
     if not isinstance(got, torch.Tensor):
         raise Wrong(f"your function returned {short(got)}; it must return a tensor.")
     right = torch.relu(fx + x)
-    if got.shape == right.shape and not torch.allclose(got, right):
-        for value, words in (
-                (fx, "that is F(x) alone: x is missing."), (torch.relu(fx), "that is relu(F(x)): x is missing."),
-                (fx + x, "the sum is right; the ReLU after it is missing."),
-                (torch.relu(fx) + x, "the ReLU comes after the add, not before it."),
-                (fx + torch.relu(x), "the ReLU comes after the add, and x goes around as it is."),
-                (torch.relu(fx) + torch.relu(x), "there is one ReLU, after the add."),
-                (torch.relu(fx - x), "that is F(x) − x. The block adds."),
-                (torch.relu(2 * x), "that is x twice: F is not called."), (torch.relu(f(fx)), "F is applied twice.")):
-            if torch.allclose(got, value):
-                raise Wrong(words)
-        raise Wrong(f"the shape is right, the values differ by up to {(got - right).abs().max():.3g} from relu(F(x) + x).")
     if got.shape != right.shape:
         raise Wrong(f"you returned shape {tuple(got.shape)}; F(x) + x has the shape of x, {tuple(x.shape)}.")
-    for what, smaller in (("1 of 4 channels", lambda x: x[:, :1]), ("3 of 4 channels", lambda x: x[:, :3]),
-                          ("1 of 3 rows", lambda x: x[:, :, :1]), ("1 of 5 columns", lambda x: x[..., :1]),
-                          ("1 of 2 images", lambda x: x[:1]),
-                          ("rows and columns exchanged", lambda x: x.transpose(2, 3))):
+    check_tensor("what you returned", got, right)
+    if not near(got, right):
+        raise Wrong(_why_not_residual(got, f, x) or f"{far(got, right)} It must be relu(F(x) + x).")
+    check_gradients(ask, (f, x), _CUT)
+    _check_shapes_are_compared(ask, x)
+    return "the sum of two equal shapes, then the ReLU."
+
+
+def _why_not_residual(got, f, x):
+    fx = f(x)
+    return slip(got, lambda value: value, (
+        (torch.relu(fx + x), None),
+        (fx, "that is F(x) alone: x is missing."), (torch.relu(fx), "that is relu(F(x)): x is missing."),
+        (x, "that is x alone: F is not called."), (torch.relu(x), "that is relu(x): F is not called."),
+        (fx + x, "the sum is right; the ReLU after it is missing."),
+        (torch.relu(fx) + x, "the ReLU comes after the add, not before it."),
+        (fx + torch.relu(x), "the ReLU comes after the add, and x goes around as it is."),
+        (torch.relu(fx) + torch.relu(x), "there is one ReLU, after the add."),
+        (torch.relu(fx - x), "that is F(x) − x. The block adds."), (torch.relu(x - fx), "that is x − F(x). The block adds."),
+        (torch.relu(fx * x), "that is F(x) · x. The block adds."),
+        (torch.relu(2 * x), "that is x twice: F is not called."),
+        (torch.relu(2 * fx), "that is F(x) twice: x is missing."), (torch.relu(f(fx)), "F is applied twice.")))
+
+
+_CUT = (
+    (lambda f, x: torch.relu(f(x).detach() + x),
+     "F(x) is cut out of the graph (detach, or torch.no_grad()), so F would never learn."),
+    (lambda f, x: torch.relu(f(x) + x.detach()),
+     "x is cut out of the graph where it goes around, and this way is what the block is for."),
+)
+
+
+def _check_shapes_are_compared(ask, x):
+    def repeated(x):            # F(x) has four channels where x has one
+        return x.expand(-1, 4, -1, -1) + 1
+
+    for what, f, given in (
+            ("1 of 4 channels", lambda x: x[:, :1], x), ("3 of 4 channels", lambda x: x[:, :3], x),
+            ("1 of 3 rows", lambda x: x[:, :, :1], x), ("1 of 5 columns", lambda x: x[..., :1], x),
+            ("1 of 2 images", lambda x: x[:1], x), ("rows and columns exchanged", lambda x: x.transpose(2, 3), x),
+            ("4 channels and x has 1", repeated, x[:, :1]), ("2 images and x has 1", lambda x: x.repeat(2, 1, 1, 1), x[:1]),
+            ("3 rows and x has 1", lambda x: x.expand(-1, -1, 3, -1) + 1, x[:, :, :1]),
+            ("5 columns and x has 1", lambda x: x.expand(-1, -1, -1, 5) + 1, x[..., :1]),
+            ("no batch axis", lambda x: x[0], x), ("a single number", lambda x: x.mean(), x),
+            ("one axis more", lambda x: x[None], x), ("no image axis", lambda x: x[0], x[:1])):
         try:
-            got = ask.raw(smaller, x)
+            got = ask.raw(f, given)
         except ValueError:
             continue
         except Exception as error:
-            raise Wrong(f"F(x) with {what} stopped with {type(error).__name__}: {str(error).strip() or 'no message'}. Compare fx.shape with x.shape before "
-                        "you add, and raise a ValueError where they differ.") from None
+            raise Wrong(f"F(x) with {what} stopped with {type(error).__name__}: {str(error).strip() or 'no message'}. "
+                        "Compare fx.shape with x.shape before you add, and raise a ValueError where they differ.") from None
         if got is ValueError or isinstance(got, ValueError):
             raise Wrong(f"F(x) with {what}: your function returned a ValueError. Raise it: raise ValueError(...).")
-        raise Wrong(f"where F(x) has {what}, your function raised nothing and added. PyTorch repeats what has length 1 silently: compare fx.shape with "
-                    "x.shape, and raise a ValueError where they differ.")
-    return "the sum of two equal shapes, then the ReLU."
+        raise Wrong(f"where F(x) has {what}, your function raised nothing and added. PyTorch repeats what has length 1 "
+                    "silently: compare fx.shape with x.shape, and raise a ValueError where they differ.")
 
 
 # --- 2. option A ---------------------------------------------------------------------------------
@@ -76,7 +104,7 @@ def zero_pad_shortcut(x, out_channels, stride):
 
 def _check_zero_pad(ask):
     generator = torch.Generator().manual_seed(2)
-    x, other = torch.randn(2, 3, 6, 7, generator=generator) + 3, torch.randn(1, 4, 5, 4, generator=generator) + 3
+    x, other = 3 * torch.randn(2, 3, 6, 7, generator=generator), 3 * torch.randn(1, 4, 5, 4, generator=generator)
     for x, out_channels, stride in ((x, 5, 2), (x, 3, 2), (x, 4, 1), (x, 8, 3), (other, 6, 2)):
         channels = x.shape[1]
         right, got = zero_pad_shortcut(x, out_channels, stride), ask(x, out_channels, stride)
@@ -86,19 +114,21 @@ def _check_zero_pad(ask):
         if got.shape != right.shape:
             raise Wrong(f"{call} gave shape {tuple(got.shape)} for x of {tuple(x.shape)}; it must be {tuple(right.shape)}. "
                         + _why_not_shape(got, x, right, stride))
-        if torch.allclose(got, right):
+        check_tensor(f"what {call} gave", got, right)
+        if near(got, right):
             continue
         new = out_channels - channels
-        if new and torch.allclose(got[:, new:], right[:, :channels]):
+        if new and near(got[:, new:], right[:, :channels]):
             raise Wrong(f"{call}: the zeros stand before x's channels. They come after them.")
-        if torch.allclose(got[:, channels:], right[:, channels:]) and stride > 1:
+        if near(got[:, channels:], right[:, channels:]) and stride > 1:
             pooled = F.avg_pool2d(x, stride, ceil_mode=True), F.max_pool2d(x, stride, ceil_mode=True)
-            if any(p.shape == right[:, :channels].shape and torch.allclose(got[:, :channels], p) for p in pooled):
+            if any(p.shape == right[:, :channels].shape and near(got[:, :channels], p) for p in pooled):
                 raise Wrong(f"{call}: the image is pooled. The shortcut keeps every stride-th pixel as it is.")
             raise Wrong(f"{call}: other pixels are kept. Keep rows and columns 0, stride, 2·stride and so on.")
-        if torch.allclose(got[:, :channels], right[:, :channels]):
+        if near(got[:, :channels], right[:, :channels]):
             raise Wrong(f"{call}: x's channels are right, and the new ones are not 0.")
         raise Wrong(f"{call}: the shape is right and the values are not: x's channels first, as they are, then zeros.")
+    check_gradients(ask, (x, out_channels, stride))
     return "no parameters, and x arrives as it was."
 
 
@@ -130,24 +160,36 @@ def slope_through(slopes):
     return total
 
 
+_CHAINS = (0.5, 0.25), (0.1, -0.2, 0.3), (0.0,) * 30, (), (-1.5, 0.5), (-2.5, -3.0, 1.0), (3.0, -1.0, 0.7), (4.0, 6.0), (0.9,)
+_SLOPE_SLIPS = (
+    (math.prod, "that is a plain network's. A residual block's slope is 1 + F′."),
+    *((lambda slopes, none=none: 1 + math.prod(slopes) if slopes else none,
+       "each block has its own 1: multiply (1 + slope), do not add 1 once.") for none in (1, 2)),
+    (lambda slopes: 1 + sum(slopes), "slopes of blocks in a row multiply. This is what is left when the slopes are tiny."),
+    (sum, "slopes of blocks in a row multiply, and each block adds its 1."),
+    (lambda slopes: sum(1 + slope for slope in slopes), "slopes of blocks in a row multiply, they do not add."),
+    (lambda slopes: 0, "a product starts with 1, and not with 0."),
+    (lambda slopes: 1 + sum(slopes[:1]), "only the first block is in it. Does the return stand inside the loop?"),
+    (lambda slopes: 1 + sum(slopes[-1:]), "only the last block is in it: multiply what you have by each."),
+    (lambda slopes: math.prod(1 - slope for slope in slopes), "a block adds x, so its slope is 1 + F′, not 1 − F′."),
+    (lambda slopes: math.prod(abs(1 + slope) for slope in slopes),
+     "a sign is lost: where F′ is below −1 the block's slope is negative, and it is multiplied as it is."),
+    (lambda slopes: math.prod(max(0, 1 + slope) for slope in slopes),
+     "negative slopes are clipped to 0. There is no ReLU after the add: a block's slope may be negative, and it is."),
+    (lambda slopes: math.prod(min(1, 1 + slope) for slope in slopes), "a slope above 1 is clipped; multiply it as it is."),
+    (lambda slopes: math.prod(min(1, max(0, 1 + slope)) for slope in slopes),
+     "slopes are clipped to 0 to 1; multiply each as it is."),
+    (lambda slopes: math.prod(min(1, max(-1, 1 + slope)) for slope in slopes),
+     "slopes are clipped to −1 to 1; multiply each as it is."),
+)
+
+
 def _check_slope_through(ask):
-    for slopes in ((0.5, 0.25), (0.1, -0.2, 0.3), (0.0,) * 30, (), (-1.5, 0.5)):
-        call = f"slope_through({list(slopes)})" if len(slopes) < 4 else "slope_through of 30 slopes of 0"
-        got, right = one_number(call, ask(list(slopes))), slope_through(slopes)
-        if math.isclose(got, right, rel_tol=1e-6, abs_tol=1e-12):
-            continue
-        for value, words in (
-                (math.prod(slopes), "that is a plain network's. A residual block's slope is 1 + F′."),
-                (1 + math.prod(slopes), "each block has its own 1: multiply (1 + slope), do not add 1 once."),
-                (1 + sum(slopes), "slopes of blocks in a row multiply. This is what is left when the slopes are tiny."),
-                (sum(slopes), "slopes of blocks in a row multiply, and each block adds its 1."),
-                (sum(1 + slope for slope in slopes), "slopes of blocks in a row multiply, they do not add."),
-                (0, "a product starts with 1, and not with 0."),
-                (1 + sum(slopes[:1]), "only the first block is in it. Does the return stand inside the loop?"),
-                (1 + sum(slopes[-1:]), "only the last block is in it: multiply what you have by each.")):
-            if math.isclose(got, value, rel_tol=1e-6, abs_tol=1e-12):
-                raise Wrong(f"{call} gave {got:.4g}: {words}")
-        raise Wrong(f"{call} gave {got:.4g}, and it is {right:.4g}.")
+    def call(slopes):
+        return f"slope_through({slopes})" if len(slopes) < 4 else f"slope_through of {len(slopes)} slopes of 0"
+
+    check_numbers(ask, [(list(slopes),) for slopes in _CHAINS], _SLOPE_SLIPS, call=call,
+                  otherwise=lambda got, slopes: f"{call(slopes)} gave {got:.4g}, and it is {slope_through(slopes):.4g}.")
     return "with slopes of 0, thirty blocks still pass the whole gradient on."
 
 

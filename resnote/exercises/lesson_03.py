@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import torch
-from torch.overrides import TorchFunctionMode
 
 from resnote import counting
 from resnote.exercises.base import Exercise, Wrong, short
-from resnote.exercises.compare import one_number
+from resnote.exercises.compare import Watch, check_gradients, check_numbers
 from resnote.exercises.prediction import Prediction
 
 # --- 1. parameters of a convolution --------------------------------------------------------------
@@ -20,46 +17,51 @@ def conv_parameters(kernel_size, in_channels, out_channels, groups, bias):
     return weights + (out_channels if bias else 0)
 
 
-# Arguments, and what some wrong values give away.
-_CONVOLUTIONS = (
-    ((3, 5, 7, 1, False), {
-        **dict.fromkeys((35, 69, 107), "in Python ^ is not a power: write kernel_size ** 2."),
-        105: "the kernel counts only once. A 3 × 3 kernel has 9 weights for each pair of channels.",
-        45: "that is one filter. There is one for each output channel.",
-        63: "each filter spans all input channels, and yours has one.",
-        322: "bias is False here, so nothing is added.",
-        320: "bias is False here, so nothing is added.",
-    }),
-    ((3, 5, 7, 1, True), {
-        315: "the bias is missing: with bias=True there is one more parameter for each output channel.",
-        316: "one bias for the whole layer is too few: there is one for each output channel.",
-        320: "there is one bias for each output channel, and you added one for each input channel.",
-        378: "the bias is added once for each output channel, not once for each weight of the kernel.",
-    }),
-    ((3, 6, 8, 2, True), {
-        440: "groups is ignored. With groups=2 each filter sees half of the input channels.",
-        116: "only the input channels are divided by groups: all output channels still have a filter each.",
-        220: "the weights are right; the bias is not divided by groups.",
-        872: "more groups mean fewer weights: divide by groups, do not multiply.",
-    }),
-    ((1, 256, 64, 1, False), {}),
-    ((5, 12, 12, 12, False), {3600: "groups is ignored: with groups=12 each filter sees one input channel."}),
+_CONVOLUTIONS = ((3, 5, 7, 1, False), (3, 5, 7, 1, True), (3, 6, 8, 2, True), (2, 4, 4, 1, True), (1, 256, 64, 1, False),
+                 (5, 12, 12, 12, False), (5, 8, 12, 4, True), (3, 6, 4, 2, False), (1, 1, 1, 1, True))
+
+
+def _count(kernel_size, in_channels, out_channels, groups, bias):
+    return counting.conv2d((in_channels, 16, 16), out_channels, kernel_size, groups=groups, bias=bias).parameters
+
+
+_COUNT_SLIPS = (
+    *((power, "in Python ^ is not a power: write kernel_size ** 2.") for power in (
+        lambda k, i, o, g, bias: (k ^ 2) * (i // g) * o + bias * o, lambda k, i, o, g, bias: k ^ (2 * (i // g) * o + bias * o),
+        lambda k, i, o, g, bias: k ^ (2 * (i // g) * o) + bias * o, lambda k, i, o, g, bias: k ^ (2 * i * o))),
+    *((lambda k, i, o, g, bias, each=each: k * i * o // each(g) + bias * o,
+       "the kernel counts only once. A 3 × 3 kernel has 9 weights for each pair of channels.") for each in (int, bool)),
+    (lambda k, i, o, g, bias: k * k * (i // g) + bias * o, "that is one filter. There is one for each output channel."),
+    (lambda k, i, o, g, bias: k * k * i + bias * o, "that is one filter. There is one for each output channel."),
+    (lambda k, i, o, g, bias: k * k * o + bias * o, "each filter spans all input channels, and yours has one."),
+    (lambda k, i, o, g, bias: _count(k, i, o, g, True), "bias is False here, so nothing is added."),
+    (lambda k, i, o, g, bias: _count(k, i, o, g, False),
+     "the bias is missing: with bias=True there is one more parameter for each output channel."),
+    (lambda k, i, o, g, bias: _count(k, i, o, g, not bias), "the bias is added where bias is False: if bias, not if not bias."),
+    (lambda k, i, o, g, bias: _count(k, i, o, g, False) + bias,
+     "one bias for the whole layer is too few: there is one for each output channel."),
+    (lambda k, i, o, g, bias: _count(k, i, o, g, False) + bias * i,
+     "there is one bias for each output channel, and you added one for each input channel."),
+    (lambda k, i, o, g, bias: k * k * ((i // g) * o + bias * o),
+     "the bias is added once for each output channel, not once for each weight of the kernel."),
+    (lambda k, i, o, g, bias: _count(k, i, o, 1, bias), "groups is ignored. With groups=2 each filter sees half of the input channels."),
+    (lambda k, i, o, g, bias: k * k * (i // g) * (o // g) + bias * o,
+     "only the input channels are divided by groups: all output channels still have a filter each."),
+    (lambda k, i, o, g, bias: _count(k, i, o, g, False) + bias * o // g, "the weights are right; the bias is not divided by groups."),
+    (lambda k, i, o, g, bias: k * k * i * g * o + bias * o, "more groups mean fewer weights: divide by groups, do not multiply."),
 )
 
 
 def _check_conv_parameters(ask):
-    for args, known in _CONVOLUTIONS:
-        kernel_size, in_channels, out_channels, groups, bias = args
-        call = "conv_parameters(" + ", ".join(map(str, args)) + ")"
-        got = one_number(call, ask(*args), ", and a count is a whole number")
-        right = counting.conv2d((in_channels, 16, 16), out_channels, kernel_size, groups=groups,
-                                bias=bias).parameters
-        if got != right:
-            raise Wrong(f"{call} gave {got:,} and a layer like that has {right:,}: "
-                        + known.get(got, "write out the shape of its weight tensor, and multiply."))
-        if not isinstance(got, Integral):
-            raise Wrong(f"{call} gave {got}, the right value as a float. A count is a whole number: "
-                        "divide with //.")
+    def otherwise(got, *args):
+        return (f"conv_parameters({', '.join(map(str, args))}) gave {got:,} and a layer like that has {_count(*args):,}: "
+                "write out the shape of its weight tensor, and multiply.")
+
+    answers = check_numbers(ask, _CONVOLUTIONS, _COUNT_SLIPS, otherwise, words=", and a count is a whole number")
+    for got, args in zip(answers, _CONVOLUTIONS):
+        if not isinstance(got, int):
+            raise Wrong(f"conv_parameters({', '.join(map(str, args))}) gave {got}, the right value as a float. A count is a "
+                        "whole number: divide with //.")
     return "kernel, channels, bias and groups, each in its place."
 
 
@@ -71,28 +73,18 @@ def pointwise(x, weight):
     return (x.permute(0, 2, 3, 1) @ weight.T).permute(0, 3, 1, 2)
 
 
-class _NoConvolution(TorchFunctionMode):
-    """Notes whether a convolution was called."""
-
-    called = False
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if "conv" in getattr(func, "__name__", ""):
-            self.called = True
-        return func(*args, **(kwargs or {}))
-
-
 def _check_pointwise(ask):
     generator = torch.Generator().manual_seed(3)
     for shape, out_channels in (((2, 4, 3, 5), 4), ((2, 3, 4, 5), 6)):       # square first: a weight turned round fits, and is told
         x = torch.randn(shape, generator=generator, dtype=torch.float64)
         weight = torch.randn(out_channels, shape[1], generator=generator, dtype=torch.float64)
-        with _NoConvolution() as watch:
+        with Watch("conv") as watch:
             got = ask(x, weight)
         _compare_pointwise(got, x, weight)
         if watch.called:
             raise Wrong("the values are right, and they come from a convolution. Do it with a matrix product: "
                         "that is what the exercise is about.")
+    check_gradients(ask, (x, weight))
     return "a 1×1 convolution is one matrix, applied at every pixel."
 
 
@@ -146,54 +138,59 @@ def _widest(cost, budget):
     return width
 
 
-_BUDGETS = ((256, 73_728), (256, 69_632), (64, 20_000), (512, 1_179_648), (256, 100),
-            (4, 10_000))        # wider than the block itself
+_BUDGETS = ((256, 73_728), (256, 69_632), (256, 69_700), (64, 20_000), (512, 1_179_648), (256, 100),
+            (4, 10_000),        # wider than the block itself
+            (3, 15), (3, 14), (1, 11), (5, 0))
+
+
+def _widest_for(cost):
+    return lambda channels, budget: _widest(lambda w: cost(channels, w), budget)
+
+
+_WIDTH_SLIPS = (
+    (_widest_for(lambda c, w: c * w + 9 * w * w), "that counts one 1×1 convolution. There are two: one squeezes, one grows."),
+    (_widest_for(lambda c, w: 2 * c * w + w * w), "that counts the 3×3 as if it were a 1×1: it has 9 weights a pair."),
+    (_widest_for(lambda c, w: 2 * c * w + 9 * c * w), "the 3×3 stands inside the squeeze, from width to width."),
+    (_widest_for(lambda c, w: 2 * c * w + 9 * w * w + 1), "a width that costs exactly the budget is still allowed: <=, not <."),
+    (_widest_for(lambda c, w: 2 * c * w + 9 * w * w + 2 * w + c), "do you count biases? There are none."),
+    (_widest_for(lambda c, w: 2 * c * w + 18 * w * w), "that counts the 3×3 twice. There is one."),
+    (_widest_for(lambda c, w: 2 * c * w + 3 * w * w), "that counts 3 weights a pair for the 3×3: it has 3 · 3."),
+    (_widest_for(lambda c, w: 2 * c * w + 9 * w), "that counts 9 · width for the 3×3: it goes from width to width, 9 · width²."),
+    (_widest_for(lambda c, w: 2 * c * w + 9 * w * w + 4 * w + 2 * c), "that counts batch norm. There is none."),
+    (_widest_for(lambda c, w: 2 * c * w), "the 3×3 is missing."),
+    (_widest_for(lambda c, w: 9 * w * w), "the two 1×1 convolutions are missing."),
+)
 
 
 def _check_widest_bottleneck(ask):
-    for channels, budget in _BUDGETS:
-        got = ask(channels, budget)
-        call = f"widest_bottleneck({channels}, {budget:,})"
-        if isinstance(got, torch.Tensor) and got.numel() == 1:
-            got = got.item()
-        if isinstance(got, float) and got == _widest(lambda w: _cost(channels, w), budget):
-            raise Wrong(f"{call} gave {got}, the right value as a float. A width is a whole number: use int(...).")
-        if isinstance(got, bool) or not isinstance(got, Integral):
-            raise Wrong(f"{call} gave {short(got)}; a width is a whole number. "
-                        "Round down: rounding up breaks the budget.")
-        _compare_width(got, channels, budget, call)
+    answers = check_numbers(ask, _BUDGETS, _WIDTH_SLIPS, _not_widest, call=_call_of_widest,
+                            words=", and a width is a whole number")
+    for got, case in zip(answers, _BUDGETS):
+        if not isinstance(got, int):
+            raise Wrong(f"{_call_of_widest(*case)} gave {got}, the right value as a float. A width is a whole number: "
+                        "use int(...).")
     return ("for the budget of a 64-channel basic block, 73,728, the widest is 66. He et al. took 64, "
             "which costs 69,632.")
 
 
-def _compare_width(got, channels, budget, call):
-    right = _widest(lambda w: _cost(channels, w), budget)
-    if got == right:
-        return
-    if got == _widest(lambda w: channels * w + 9 * w * w, budget):
-        raise Wrong(f"{call} gave {got}, which counts one 1×1 convolution. There are two: one squeezes, one grows.")
-    if got == _widest(lambda w: 2 * channels * w + w * w, budget):
-        raise Wrong(f"{call} gave {got}, which counts the 3×3 as if it were a 1×1: it has 9 weights a pair.")
-    if got == _widest(lambda w: 2 * channels * w + 9 * channels * w, budget):
-        raise Wrong(f"{call} gave {got}: the 3×3 stands inside the squeeze, from width to width.")
-    if got == right - 1 and _cost(channels, right) == budget:
-        raise Wrong(f"{call} gave {got}, and {right} costs exactly the budget, {budget:,}: that is still allowed. "
-                    "(Or do you count biases? There are none.)")
-    for cost, words in (
-            (lambda w: 2 * channels * w + 18 * w * w, "counts the 3×3 twice. There is one."),
-            (lambda w: 2 * channels * w + 3 * w * w, "counts 3 weights a pair for the 3×3: it has 3 · 3."),
-            (lambda w: 2 * channels * w + 9 * w, "counts 9 · width for the 3×3: it goes from width to width, 9 · width²."),
-            (lambda w: _cost(channels, w) + 4 * w + 2 * channels, "counts batch norm. There is none.")):
-        if got == _widest(cost, budget):
-            raise Wrong(f"{call} gave {got}, which {words}")
+def _call_of_widest(channels, budget):
+    return f"widest_bottleneck({channels}, {budget:,})"
+
+
+def _not_widest(got, channels, budget):
+    call, right = _call_of_widest(channels, budget), widest_bottleneck(channels, budget)
+    if not isinstance(got, int):
+        return f"{call} gave {short(got)}; a width is a whole number. Round down: rounding up breaks the budget."
     if got < 0:
-        raise Wrong(f"{call} gave {got}; a width is never negative. Return 0 where even width 1 is too dear.")
+        return f"{call} gave {got}; a width is never negative. Return 0 where even width 1 is too dear."
     if right == 0:
-        raise Wrong(f"{call} gave {got}; width 1 already costs {_cost(channels, 1):,}, so nothing fits: return 0.")
+        return f"{call} gave {got}; width 1 already costs {_cost(channels, 1):,}, so nothing fits: return 0."
     if got > right:
-        raise Wrong(f"{call} gave {got}, which costs {_cost(channels, got):,}: over the budget.")
-    raise Wrong(f"{call} gave {got}, which costs {_cost(channels, got):,}. Width {got + 1} costs "
-                f"{_cost(channels, got + 1):,} and fits too.")
+        return f"{call} gave {got}, which costs {_cost(channels, got):,}: over the budget."
+    if got == right - 1 and _cost(channels, right) == budget:
+        return f"{call} gave {got}, and {right} costs exactly the budget, {budget:,}: that is still allowed."
+    return (f"{call} gave {got}, which costs {_cost(channels, got):,}. Width {got + 1} costs {_cost(channels, got + 1):,} "
+            "and fits too.")
 
 
 def _cost(channels, width) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch.overrides import TorchFunctionMode
 
 from resnote.exercises import suspects
 from resnote.exercises.backward_slips import WHY
-from resnote.exercises.base import Exercise, Unfinished, Wrong, NotAnswered, short
-from resnote.exercises.compare import check_tensor, far, near, slip
+from resnote.exercises.base import Exercise, NotAnswered, Unfinished, Wrong, short
+from resnote.exercises.compare import Watch, check_gradients, check_tensor, far, near, slip
 from resnote.exercises.prediction import Prediction
 
 # --- 1. Algorithm 1 for images -------------------------------------------------------------------
@@ -21,15 +20,19 @@ def batch_norm_images(x, gamma, beta, eps):
     return gamma.view(1, -1, 1, 1) * x_hat + beta.view(1, -1, 1, 1)
 
 
-class _NoBatchNorm(TorchFunctionMode):
-    """Notes whether PyTorch's batch norm was called."""
+def _cut(mu_cut, var_cut):
+    """`batch_norm_images` with mean, variance or both outside autograd's graph."""
+    def cut(x, gamma, beta, eps):
+        mu, var = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), correction=0, keepdim=True)
+        x_hat = (x - (mu.detach() if mu_cut else mu)) / ((var.detach() if var_cut else var) + eps).sqrt()
+        return gamma.view(1, -1, 1, 1) * x_hat + beta.view(1, -1, 1, 1)
+    return cut
 
-    called = False
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if "batch_norm" in getattr(func, "__name__", ""):
-            self.called = True
-        return func(*args, **(kwargs or {}))
+_CUTS = tuple((_cut(*cut), f"{what} outside autograd's graph (no_grad, or detach). x moves μ and σ² too, so its gradient "
+                           "flows through both.") for cut, what in (
+    ((True, True), "μ and σ² are"), ((True, False), "μ is"), ((False, True), "σ² is")))
+_LIBRARY = "batch_norm", "layer_norm", "instance_norm", "group_norm"
 
 
 def _check_batch_norm(ask):
@@ -37,8 +40,12 @@ def _check_batch_norm(ask):
     # as many columns as channels: gamma alone would go along the columns, and silently
     for shape, eps in (((3, 4, 5, 4), 0.2), ((2, 3, 1, 3), 0.5), ((2, 5, 2, 5), 1e-3)):
         x = 2 * torch.randn(shape, generator=generator, dtype=torch.float64) + 1.5
-        gamma, beta = torch.rand(2, shape[1], generator=generator, dtype=torch.float64) + 0.3
-        with _NoBatchNorm() as watch:
+        gamma = _signed(shape[1], generator, 0.3)
+        beta = _signed(shape[1], generator, 0.3)
+        if eps == 1e-3:
+            gamma[1], beta[2] = 0, 0
+            x[:, 0], x[:, 3] = 1e-4 * x[:, 0], 30 * x[:, 3]
+        with Watch(*_LIBRARY) as watch:
             got = ask(x, gamma, beta, eps)
         right = batch_norm_images(x, gamma, beta, eps)
         check_tensor("what you returned", got, right, "Every value of x stays at its place.")
@@ -46,9 +53,16 @@ def _check_batch_norm(ask):
             raise Wrong(_why_not_batch_norm(got, x, gamma, beta, eps) or
                         f"{far(got, right)} Go through Algorithm 1 line by line: μ, σ², x̂, y.")
         if watch.called:
-            raise Unfinished("the values are right, and they come from PyTorch's batch norm. Write the four lines of "
+            raise Unfinished("the values are right, and they come from PyTorch's own norms. Write the four lines of "
                              "Algorithm 1: that is what the exercise is about.")
+    check_gradients(ask, (x[:, 1:4], gamma[1:4], beta[1:4], 0.1), _CUTS)
     return "one mean and one variance for each channel, over batch, height and width."
+
+
+def _signed(number, generator, least):
+    """Numbers of at least this size, their signs − + − + …"""
+    values = torch.rand(number, generator=generator, dtype=torch.float64) + least
+    return values * (-1) ** torch.arange(1, number + 1)
 
 
 def _why_not_batch_norm(got, x, gamma, beta, eps):
@@ -95,6 +109,9 @@ def _why_not_batch_norm(got, x, gamma, beta, eps):
          (lambda var: 1 / (var + eps).sqrt(), "x − μ is multiplied by √(σ² + ε); divide by it."),
          (lambda var: 1, "x − μ is not divided by √(σ² + ε).")),
         ((lambda x_hat: g * x_hat + b, None),
+         (lambda x_hat: g.abs() * x_hat + b, "γ has lost its sign. It may be negative."),
+         (lambda x_hat: x_hat / g + b, "x̂ is divided by γ; multiply."),
+         (lambda x_hat: g * x_hat - b, "the sign of β: it is added."),
          (lambda x_hat: b * x_hat + g, "γ and β are exchanged: γ multiplies, β is added."),
          (lambda x_hat: x_hat, "that is x̂. The last line is missing: y = γ x̂ + β."),
          (lambda x_hat: g * x_hat, "β is missing: y = γ x̂ + β."),
@@ -135,7 +152,10 @@ def _check_bn_backward(ask):
     for m, channels, eps in ((6, 4, 0.3), (9, 3, 0.05)):
         x = 1.7 * torch.randn(m, channels, generator=generator, dtype=torch.float64) + 0.8
         dy = torch.randn(m, channels, generator=generator, dtype=torch.float64) + 0.4
-        gamma = torch.rand(channels, generator=generator, dtype=torch.float64) + 1.2
+        gamma = _signed(channels, generator, 1.2)
+        if eps == 0.05:
+            gamma[1] = 0
+            x[:, 0] *= 1e-3
         _check_pieces(ask(dy, x, gamma, eps), dy, x, gamma, eps)
     return ("all six. The second term of ∂ℓ/∂μ is 0 but for rounding, since the sum of x − μ is 0: whether you wrote "
             "it, no number can show.")
@@ -228,8 +248,7 @@ def _check_find_bug(ask):
         for suspect, bug in _SUSPECTS.items():
             name = f"suspect {suspect.__name__}"
             unnamed = type("Norm", (suspect,), {"__repr__": lambda self: "Norm()"})
-            with torch.enable_grad():  # and whatever an answer leaves behind is undone
-                got = ask(unnamed(channels), call=f"find_bug({name})")
+            got = ask(unnamed(channels), call=f"find_bug({name})")
             if not isinstance(got, str) or got not in (*_EXPERIMENTS, "right"):
                 raise Wrong(f"find_bug({name}) gave {short(got)}; it must give one of "
                             + ", ".join(map(repr, _EXPERIMENTS)) + ", or 'right'.")

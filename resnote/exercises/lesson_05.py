@@ -22,10 +22,15 @@ def update(running_mean, running_var, x, momentum):
 def _check_update(ask):
     generator = torch.Generator().manual_seed(6)
     # as many columns as channels: statistics of each pixel apart would be added to them, and silently
-    for shape, momentum in (((3, 4, 2, 4), 0.1), ((2, 3, 1, 3), 0.3)):
+    for shape, momentum in (((3, 4, 2, 4), 0.1), ((2, 3, 1, 3), 0.3), ((1, 3, 2, 2), 0.7), ((4, 2, 1, 1), 1.0)):
         x = 1.6 * torch.randn(shape, generator=generator, dtype=torch.float64) - 0.7
         mean, var = torch.rand(2, shape[1], generator=generator, dtype=torch.float64) + 0.4
-        got, right = ask(mean, var, x, momentum), update(mean, var, x, momentum)
+        mean[1] -= 2
+        if momentum == 0.3:
+            x[:, 0], x[:, 2], var[1] = 1e-3 * x[:, 0], 5 * x[:, 2] + 9, 1e-6
+        # PyTorch moves its averages in place, and so may an answer
+        got = ask(mean, var, x, momentum, may_change=("running_mean", "running_var"))
+        right = update(mean, var, x, momentum)
         call = f"update(…, momentum={momentum})"
         check_pair(call, "running_mean, running_var", got)
         words = "One number for each channel: take the statistics of x over batch, height and width, axes 0, 2 and 3."
@@ -105,7 +110,12 @@ def _check_fold(ask):
         weight = torch.randn(shape, generator=generator, dtype=torch.float64)
         bias, beta, mean = torch.randn(3, out_channels, generator=generator, dtype=torch.float64) + 0.5
         gamma, var = torch.rand(2, out_channels, generator=generator, dtype=torch.float64) + 0.6
+        gamma[1] *= -1
         bias, eps = bias if has_bias else None, 0.2
+        if kernel_size == 1:
+            gamma[0] = var[1] = beta[1] = 0
+        if out_channels == 4:
+            var[2], var[3], weight[0], eps = 1e-6, 9, 0, 0.01
         got, right = ask(weight, bias, gamma, beta, mean, var, eps), fold_into(weight, bias, gamma, beta, mean, var, eps)
         check_pair("fold_into", "weight, bias", got)
         if all(isinstance(one, torch.Tensor) for one in got) and near(got[0], right[1]) and near(got[1], right[0]):

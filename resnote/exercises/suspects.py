@@ -1,4 +1,4 @@
-"""Five batch norms for (m, C): one is right, four have a bug that teaching code was published with."""
+"""Five batch norms for (m, C): one is right, each of the others has a bug that is easy to make."""
 
 from __future__ import annotations
 
