@@ -49,22 +49,26 @@ def check_numbers(ask, cases, slips, otherwise, *, call=None, words="") -> list:
     answers = []
     for case in cases:
         got = one_number(call(*case), ask(*case, call=call(*case)), words)
-        if not alike(got, ask.model(*case)):
-            answers += [got, *(_number_or_none(ask, later) for later in cases[len(answers) + 1:])]
-            for formula, text in slips:
-                if all(answer is None or alike(answer, formula(*each)) for answer, each in zip(answers, cases)):
-                    raise Wrong(f"{call(*case)} gave {got:,.4g}: {text}" if isinstance(got, float) else
-                                f"{call(*case)} gave {got:,}: {text}")
-            raise Wrong(otherwise(got, *case))
         answers.append(got)
+        if not alike(got, ask.model(*case)):
+            for formula, text in slips:
+                if _gives(formula, cases, answers, ask):
+                    raise Wrong(f"{call(*case)} gave {got:,{'.4g' if isinstance(got, float) else ''}}: {text}")
+            raise Wrong(otherwise(got, *case))
     return answers
 
 
-def _number_or_none(ask, case):
-    try:
-        return one_number("", ask(*case))
-    except Exception:  # it raised, or gave something else
-        return None
+def _gives(formula, cases, answers, ask) -> bool:
+    """Whether a formula gives the answer to each case that has one; ``answers``, the first, grows as needed."""
+    for number, case in enumerate(cases):
+        if number == len(answers):
+            try:
+                answers.append(one_number("", ask(*case)))
+            except Exception:  # it raised, or gave something else
+                answers.append(None)
+        if answers[number] is not None and not alike(answers[number], formula(*case)):
+            return False
+    return True
 
 
 def alike(got, right) -> bool:
@@ -91,7 +95,7 @@ def check_gradients(ask, args, slips=()) -> None:
 
     def gradients(output):
         upstream = torch.linspace(-1, 2, output.numel(), dtype=output.dtype).view(output.shape)
-        return torch.autograd.grad(output, inputs, upstream, retain_graph=True, allow_unused=True)
+        return torch.autograd.grad((output * upstream).sum(), inputs, retain_graph=True, allow_unused=True)
 
     with torch.enable_grad():
         right = ask.model(*leaves)

@@ -65,7 +65,7 @@ def _layers():
     outputs[-1, 3] = 0                          # and so has the last;
     outputs[:, [1, 4, 8]] = 0                   # three units are dead,
     outputs[[2, 5]] = 0                         # and two images move nothing
-    return (outputs,), (torch.ones(4, 5),), (torch.zeros(4, 5),), (torch.tensor([[0.0, 3.0, 1.0, 2.0, 5.0]]),)
+    return (outputs,), (torch.ones(4, 5),), (torch.zeros(4, 5),), (torch.tensor([[0.0, 3.0, 1.0, 0.0, 5.0, 1.0, 2.0]]),)
 
 
 _SHARE_SLIPS = (
@@ -123,9 +123,9 @@ _PATIENTS = (
     ((0.30, 0.30, 0.20), "neither", "its test error is lower, which is no illness"),
     ((0.30, 0.32, 0.50), "overfitting", "the two training errors are within 0.05; the gap is between training and test"),
     ((0.40, 0.10, 0.30), "overfitting", "the gap from training to test is 0.2, although the shallow network is worse still"),
-    ((0.02, 0.0705, 0.08), "degradation", "the gap between the training errors is 0.0505, which is more than 0.05"),
+    ((0.90, 0.9505, 0.96), "degradation", "the gap between the training errors is 0.0505, which is more than 0.05"),
     ((0.60, 0.6495, 0.6985), "neither", "both gaps, 0.0495 and 0.049, are not more than 0.05"),
-    ((0.11, 0.10, 0.1505), "overfitting", "the gap from training to test is 0.0505, which is more than 0.05"),
+    ((0.89, 0.90, 0.9505), "overfitting", "the gap from training to test is 0.0505, which is more than 0.05"),
     ((0.99, 0.90, 0.9495), "neither", "the gap from training to test is 0.0495, which is not more than 0.05"),
     ((0.90, 1.00, 0.95), "degradation", "the training error is worse by 0.1"),
     ((0.00, 0.055, 0.12), "degradation", "both gaps are there, and degradation is named first"),

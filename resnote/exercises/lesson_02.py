@@ -160,7 +160,7 @@ def slope_through(slopes):
     return total
 
 
-_CHAINS = (0.5, 0.25), (0.1, -0.2, 0.3), (0.0,) * 30, (), (-1.5, 0.5), (-2.5, -3.0, 1.0), (3.0, -1.0, 0.7), (4.0, 6.0), (0.9,)
+_CHAINS = (0.5, 0.25), (0.1, -0.2, 0.3), (0.0,) * 30, (), (-1.5, 0.5), (-2.5, -3.0, 1.0), (3.0, -1.0, 0.7), (4.0, 6.0), (0.98765,)
 _SLOPE_SLIPS = (
     (math.prod, "that is a plain network's. A residual block's slope is 1 + F′."),
     *((lambda slopes, none=none: 1 + math.prod(slopes) if slopes else none,

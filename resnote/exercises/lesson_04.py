@@ -41,7 +41,7 @@ def _check_batch_norm(ask):
     for shape, eps in (((3, 4, 5, 4), 0.2), ((2, 3, 1, 3), 0.5), ((2, 5, 2, 5), 1e-3)):
         x = 2 * torch.randn(shape, generator=generator, dtype=torch.float64) + 1.5
         gamma = _signed(shape[1], generator, 0.3)
-        beta = _signed(shape[1], generator, 0.3)
+        beta = 2 * _signed(shape[1], generator, 0.6)
         if eps == 1e-3:
             gamma[1], beta[2] = 0, 0
             x[:, 0], x[:, 3] = 1e-4 * x[:, 0], 30 * x[:, 3]

@@ -22,7 +22,7 @@ def update(running_mean, running_var, x, momentum):
 def _check_update(ask):
     generator = torch.Generator().manual_seed(6)
     # as many columns as channels: statistics of each pixel apart would be added to them, and silently
-    for shape, momentum in (((3, 4, 2, 4), 0.1), ((2, 3, 1, 3), 0.3), ((1, 3, 2, 2), 0.7), ((4, 2, 1, 1), 1.0)):
+    for shape, momentum in (((3, 4, 2, 4), 0.1), ((2, 3, 1, 3), 0.3), ((1, 3, 2, 2), 0.7), ((4, 2, 1, 1), 1.0), ((2, 2, 1, 2), 0.0)):
         x = 1.6 * torch.randn(shape, generator=generator, dtype=torch.float64) - 0.7
         mean, var = torch.rand(2, shape[1], generator=generator, dtype=torch.float64) + 0.4
         mean[1] -= 2
@@ -203,7 +203,7 @@ def estimate(batches):
 
 def _check_population(ask):
     generator = torch.Generator().manual_seed(8)
-    for number, m, channels in ((6, 4, 3), (3, 2, 5)):
+    for number, m, channels in ((6, 4, 3), (3, 2, 5), (1, 3, 2)):
         shifts = torch.randn(number, 1, channels, generator=generator, dtype=torch.float64)
         x = 1.3 * torch.randn(number, m, channels, generator=generator, dtype=torch.float64) + shifts + 0.5
         got, right = ask([batch.clone() for batch in x]), estimate(x)
@@ -261,7 +261,7 @@ def _why_not_variance(got, x):
          (1, "Bessel's m / (m − 1) is missing: a batch's variance around its own mean comes out too small."),
          ((m / (m - 1)) ** 2, "Bessel's correction is there twice: x.var(0) divides by m − 1 already."),
          ((m - 1) / m, "Bessel's correction is upside down: m / (m − 1)."),
-         (number / (number - 1), "m is the size of a batch, not the number of batches."),
+         (number / max(number - 1, 1), "m is the size of a batch, not the number of batches."),
          (number * m / (number * m - 1), "m is the size of one batch, not of all of them together.")))
 
 

@@ -1,0 +1,409 @@
+"""Unusual right answers are accepted, odd ones are told what is wrong, and a check leaves nothing behind."""
+
+import functools
+import itertools
+import math
+import operator
+import random
+import sys
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from resnote.exercises import lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
+from resnote.exercises.base import Exercise
+
+LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
+EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
+             for module in LESSONS for name, value in vars(module).items() if isinstance(value, Exercise)}
+each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+
+
+class He:
+    def __call__(self, kernel_size, in_channels):
+        return math.sqrt(2 / math.prod([kernel_size, kernel_size, in_channels]))
+
+
+def dead_by_loops(outputs):
+    dead = 0
+    for unit in outputs.T.tolist():
+        if not any(unit):
+            dead += 1
+    return dead / outputs.shape[1]
+
+
+def diagnosed_by_match(shallow_train, deep_train, deep_test):
+    match (deep_train - shallow_train > 0.05, deep_test - deep_train > 0.05):
+        case (True, _):
+            return "degradation"
+        case (_, True):
+            return "overfitting"
+    return "neither"
+
+
+class Residual(nn.Module):
+    def forward(self, f, x):
+        out = f(x)
+        if not out.size() == x.size():
+            raise ValueError
+        out += x
+        return F.relu(out, inplace=True)
+
+
+class Unequal(ValueError):
+    pass
+
+
+def residual_with_its_own_error(f, x):
+    fx = f(x)
+    if list(fx.shape) != list(x.shape):
+        raise Unequal
+    return torch.maximum(fx + x, torch.zeros_like(x))
+
+
+def residual_by_where(f, x):
+    total = f(x)
+    if total.ndim != x.ndim or any(a != b for a, b in zip(total.shape, x.shape)):
+        raise ValueError("no")
+    total = torch.add(total, x)
+    return torch.where(total > 0, total, 0 * total)
+
+
+def padded_in_a_buffer(x, out_channels, stride):
+    kept = x[..., ::stride, ::stride]
+    out = torch.zeros(x.shape[0], out_channels, *kept.shape[2:])
+    out[:, :x.shape[1]] = kept
+    return out
+
+
+def padded_by_convolution(x, out_channels, stride):
+    return F.conv2d(x, torch.eye(out_channels, x.shape[1])[:, :, None, None], stride=stride)
+
+
+def padded_by_index(x, out_channels, stride):
+    rows, columns = (torch.arange(0, n, stride) for n in x.shape[2:])
+    kept = x.index_select(2, rows).index_select(3, columns)
+    return torch.cat((kept, *(torch.zeros_like(kept[:, :1]) for _ in range(out_channels - x.shape[1]))), 1)
+
+
+def slope_by_autograd(slopes):
+    x = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    y = x
+    for slope in slopes:
+        y = slope * y + y
+    return torch.autograd.grad(y, x)[0]
+
+
+def slope_by_recursion(slopes):
+    return (1 + slopes[0]) * slope_by_recursion(slopes[1:]) if slopes else 1
+
+
+def pixel_by_pixel(x, weight):
+    n, _, h, w = x.shape
+    out = x.new_zeros(n, len(weight), h, w)
+    for i, j in itertools.product(range(h), range(w)):
+        out[:, :, i, j] = x[:, :, i, j] @ weight.T
+    return out
+
+
+def widest_by_the_formula(channels, budget):
+    return int((math.isqrt(channels * channels + 9 * budget) - channels) // 9)
+
+
+def widest_by_bisection(channels, budget):
+    low, high = 0, budget + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if 2 * channels * middle + 9 * middle**2 <= budget else (low, middle)
+    return low
+
+
+def normalised_by_loops(x, gamma, beta, eps):
+    channels = []
+    for c in range(x.shape[1]):
+        values = x[:, c]
+        mean = values.sum() / values.numel()
+        spread = ((values - mean) ** 2).sum() / values.numel()
+        channels.append(gamma[c] * (values - mean) * (spread + eps) ** -0.5 + beta[c])
+    return torch.stack(channels, 1)
+
+
+def normalised_as_a_table(x, gamma, beta, eps):
+    table = x.movedim(1, -1)
+    rows = table.reshape(-1, x.shape[1])
+    rows = (rows - rows.mean(0)) * torch.rsqrt(rows.var(0, unbiased=False) + eps) * gamma + beta
+    return rows.view(table.shape).movedim(-1, 1)
+
+
+def normalised_in_place(x, gamma, beta, eps):
+    out = x.clone()
+    out -= out.mean((0, 2, 3), keepdim=True)
+    out = out / (out.pow(2).mean((0, 2, 3), keepdim=True) + eps).sqrt()
+    out *= gamma[:, None, None]
+    out += beta[:, None, None]
+    return out
+
+
+def normalised_by_var_mean(x, gamma, beta, eps):
+    var, mean = torch.var_mean(x, (0, 2, 3), keepdim=True, correction=0)
+    scale = gamma[None, :, None, None] / (var + eps).sqrt()
+    return x * scale + (beta[None, :, None, None] - mean * scale)
+
+
+def normalised_by_einsum(x, gamma, beta, eps):
+    m = x.numel() // x.shape[1]
+    mean = torch.einsum("nchw->c", x) / m
+    centred = x - mean.reshape(-1, 1, 1)
+    std = (torch.einsum("nchw,nchw->c", centred, centred) / m + eps).sqrt()
+    return torch.einsum("nchw,c->nchw", centred, gamma / std) + beta.reshape(-1, 1, 1)
+
+
+def backward_by_autograd(dy, x, gamma, eps):
+    leaf, scale, shift = x.clone().requires_grad_(), gamma.clone().requires_grad_(), torch.zeros_like(gamma, requires_grad=True)
+    mean = leaf.mean(0, keepdim=True)
+    var = ((leaf - mean) ** 2).mean(0, keepdim=True)
+    x_hat = (leaf - mean) * (var + eps) ** -0.5
+    y = scale * x_hat + shift
+    dx, dgamma, dbeta = torch.autograd.grad(y, (leaf, scale, shift), dy, retain_graph=True)
+    dx_hat = torch.autograd.grad(y, x_hat, dy)[0].detach()
+    dvar = (dx_hat * (x - mean)).sum(0) * -0.5 * (var.detach()[0] + eps) ** -1.5
+    return dx_hat, dvar.detach(), -(dx_hat / (var.detach() + eps).sqrt()).sum(0), dx, dgamma, dbeta
+
+
+def backward_closed(dy, x, gamma, eps):
+    m, s = x.shape[0], (x.var(0, correction=0) + eps).sqrt()
+    x_hat = (x - x.mean(0)) / s
+    dbeta, dgamma, dx_hat = dy.sum(0), (dy * x_hat).sum(0), dy * gamma
+    return [dx_hat, -(dx_hat * x_hat).sum(0) / (2 * s * s), -dx_hat.sum(0) / s,
+            gamma / (m * s) * (m * dy - dbeta - x_hat * dgamma), dgamma, dbeta]
+
+
+def backward_with(change):
+    return lambda dy, x, gamma, eps: change(lesson_04.bn_backward(dy, x, gamma, eps))
+
+
+def watched(norm):
+    """Every question asked of a norm of its own kind, the averages worked out by hand."""
+    make = type(norm)
+    x = 2 * torch.randn(3, len(norm.gamma)) + 1
+    fresh = make(len(norm.gamma))
+    fresh.eval()
+    if not torch.allclose(fresh(x), x, atol=1e-3):
+        return "mode"
+    fresh = make(len(norm.gamma))
+    fresh(x.clone().requires_grad_())
+    if fresh.running_mean.grad_fn is not None:
+        return "graph"
+    if ((fresh.running_var.detach() - 0.9) / 0.1 - x.var(0)).abs().max() > 0.01:
+        return "biased"
+    leaf = x.clone().requires_grad_()
+    norm(leaf).sum().backward()
+    return "right" if leaf.grad.abs().max() < 1e-3 else "no gradient"
+
+
+def suspects_by_no_grad(norm):
+    """Tells the mode's bug by an output without gradients, and the statistics' by the size of two gradients."""
+    x = torch.randn(5, len(norm.gamma)) + 3
+    with torch.no_grad():
+        y = norm(x)
+    if y.mean().abs() > 0.1:
+        return "mode"
+    var = norm.running_var
+    if torch.allclose(var, 0.9 + 0.1 * x.var(0, correction=0), atol=1e-6):
+        return "biased"
+    x.requires_grad_()
+    y = norm(x)
+    if norm.running_var.requires_grad:
+        return "graph"
+    y.sum().backward()
+    return "no gradient" if x.grad.norm() > 1e-2 else "right"
+
+
+class Detective(nn.Module):
+    def forward(self, norm):
+        return np.str_(lesson_04.find_bug(norm))
+
+
+def update_by_pytorch(running_mean, running_var, x, momentum):
+    F.batch_norm(x, running_mean, running_var, training=True, momentum=momentum)
+    return running_mean, running_var
+
+
+def update_in_place(running_mean, running_var, x, momentum):
+    var, mean = torch.var_mean(x, (0, 2, 3))
+    return running_mean.mul_(1 - momentum).add_(momentum * mean), running_var.lerp_(var, momentum)
+
+
+@torch.no_grad()
+def update_channel_by_channel(running_mean, running_var, x, momentum):
+    means, variances = [], []
+    for c, (mean, var) in enumerate(zip(running_mean, running_var)):
+        values = x[:, c].flatten()
+        centre = values.sum() / len(values)
+        means.append(mean + momentum * (centre - mean))
+        variances.append(var + momentum * ((values - centre).square().sum() / (len(values) - 1) - var))
+    return [torch.stack(means), torch.stack(variances)]
+
+
+def update_by_bessel(running_mean, running_var, x, momentum):
+    m = x[:, 0].numel()
+    mean = x.transpose(0, 1).flatten(1).mean(1)
+    var = x.transpose(0, 1).flatten(1).var(1, unbiased=False) * (m / (m - 1))
+    return torch.lerp(running_mean, mean, momentum), torch.lerp(running_var, var, momentum)
+
+
+def update_by_numpy(running_mean, running_var, x, momentum):
+    values = x.numpy()
+    mean, var = values.mean(axis=(0, 2, 3)), values.var(axis=(0, 2, 3), ddof=1)
+    return (torch.from_numpy((1 - momentum) * running_mean.numpy() + momentum * mean),
+            torch.from_numpy((1 - momentum) * running_var.numpy() + momentum * var))
+
+
+def folded_filter_by_filter(weight, bias, gamma, beta, mean, var, eps):
+    weights, biases = [], []
+    for o in range(len(weight)):
+        scale = gamma[o] * (var[o] + eps) ** -0.5
+        weights.append(weight[o] * scale)
+        biases.append(((bias[o] if bias is not None else 0) - mean[o]) * scale + beta[o])
+    return torch.stack(weights), torch.stack(biases)
+
+
+def folded_by_probing(weight, bias, gamma, beta, mean, var, eps):
+    """The batch norm of 0 is the bias; a convolution with a diagonal is the scale."""
+    start = torch.zeros_like(mean) if bias is None else bias
+    shift = F.batch_norm(start[None], mean, var, gamma, beta, False, 0, eps)[0]
+    return torch.einsum("oikl,op->pikl", weight, torch.diag(gamma * torch.rsqrt(var + eps))), shift
+
+
+def folded_in_copies(weight, bias, gamma, beta, mean, var, eps):
+    scale, weight = gamma.div((var + eps).sqrt()), weight.clone()
+    weight *= scale[:, None, None, None]
+    shift = beta.clone()
+    shift -= scale * mean
+    if bias is not None:
+        shift += scale * bias
+    return [weight, shift]
+
+
+def folded_as_parameters(*given):
+    return tuple(nn.Parameter(value) for value in lesson_05.fold_into(*given))
+
+
+def folded_as_a_matrix(weight, bias, gamma, beta, mean, var, eps):
+    bias = 0 if bias is None else bias
+    scale = torch.diag(gamma) @ torch.diag((var + eps) ** -0.5)
+    return (scale @ weight.flatten(1)).view_as(weight), scale @ (bias - mean) + beta
+
+
+def population_by_loops(batches):
+    mean, var, m = 0, 0, len(batches[0])
+    for batch in batches:
+        mean = mean + batch.mean(0) / len(batches)
+        var = var + ((batch - batch.mean(0)) ** 2).sum(0) / (m - 1) / len(batches)
+    return mean, var
+
+
+def population_by_pairs(batches):
+    """Half the mean square of the differences of pairs is the unbiased variance."""
+    m = len(batches[0])
+    pairs = [sum((a - b).square() for a, b in itertools.combinations(batch, 2)) / (m * (m - 1)) for batch in batches]
+    return torch.cat(batches).mean(0), functools.reduce(operator.add, pairs) / len(pairs)
+
+
+def residual_f(f, x):
+    fx = f(x)
+    if fx.shape != x.shape:
+        raise ValueError
+    return F.threshold(fx + x, 0, 0)
+
+
+RIGHT = {
+    "lesson_01.ex1": [
+        He(), lambda k, c: np.sqrt(2 / (k**2 * c)), lambda k, c: torch.sqrt(torch.tensor(2 / (k * k * c))),
+        lambda k, c: torch.tensor([2 / (k * k * c)]) ** 0.5, lambda k, c: np.float32((2 / (k * k * c)) ** 0.5),
+        lambda kernel_size, in_channels: math.exp(0.5 * (math.log(2) - math.log(kernel_size**2 * in_channels))),
+        lambda k, c: Fraction((2 / (k * k * c)) ** 0.5), functools.partial(lambda two, k, c: math.sqrt(two / k / k / c), 2),
+        lambda k, c: nn.init.calculate_gain("relu") / math.sqrt(nn.init._calculate_fan_in_and_fan_out(torch.empty(1, c, k, k))[0]),
+    ],
+    "lesson_01.ex2": [
+        dead_by_loops, lambda y: (y.sum(0) == 0).double().mean(), lambda y: (y.max(0).values == 0).sum() / y.shape[1],
+        lambda y: 1 - (y > 0).any(0).float().mean(), lambda y: np.mean(np.all(y.numpy() == 0, axis=0)),
+        lambda y: 1 - len(torch.nonzero(y)[:, 1].unique()) / y.shape[1], lambda y: (y.norm(dim=0) == 0).float().mean().item(),
+        lambda y: (y.count_nonzero(0) == 0).float().mean(0, keepdim=True), lambda y: Fraction(int((y.amax(0) <= 0).sum()), y.shape[1]),
+    ],
+    "lesson_01.ex3": [
+        diagnosed_by_match, lambda a, b, c: np.str_(lesson_01.diagnose(a, b, c)),
+        lambda a, b, c: "degradation" if b - a > 0.05 else "overfitting" if c - b > 0.05 else "neither",
+        lambda *errors: ["neither", "overfitting", "degradation", "degradation"][2 * (errors[1] - errors[0] > 0.05) + (errors[2] - errors[1] > 0.05)],
+        lambda a, b, c: "degradation" * (a + 0.05 < b) or "overfitting" * (b + 0.05 < c) or "neither",
+        functools.partial(lambda gap, a, b, c: next((name for name, d in (("degradation", b - a), ("overfitting", c - b)) if d > gap), "neither"), 0.05),
+    ],
+    "lesson_02.ex1": [
+        Residual(), residual_with_its_own_error, residual_by_where, residual_f,
+        lambda f, x: lesson_02.residual_forward(lambda y: f(y), x).clone(),
+        lambda f, x: (lesson_02.residual_forward(f, x) * 1).relu_(),
+        functools.partial(lesson_02.residual_forward),
+    ],
+    "lesson_02.ex2": [
+        padded_in_a_buffer, padded_by_convolution, padded_by_index,
+        lambda x, c, s: F.pad(x[:, :, ::s, ::s], (0, 0, 0, 0, 0, c - x.shape[1])),
+        lambda x, c, s: F.pad(F.max_pool2d(x, 1, s), (0, 0, 0, 0, 0, c - x.size(1))),
+        lambda x, c, s: F.interpolate(lesson_02.zero_pad_shortcut(x, c, s), scale_factor=1),
+    ],
+    "lesson_02.ex3": [
+        slope_by_autograd, slope_by_recursion, lambda slopes: math.prod(1 + slope for slope in slopes),
+        lambda slopes: np.prod(np.array(slopes) + 1), lambda slopes: torch.prod(1 + torch.tensor(slopes)),
+        lambda slopes: functools.reduce(lambda total, slope: total + total * slope, slopes, 1.0),
+        lambda slopes: sum(math.prod(way) for r in range(len(slopes) + 1) for way in itertools.combinations(slopes, r)) if len(slopes) < 9
+        else np.array([1.0]),
+    ],
+    "lesson_03.ex1": [
+        lambda k, i, o, g, b: sum(p.numel() for p in nn.Conv2d(i, o, k, groups=g, bias=b).parameters()),
+        lambda k, i, o, g, bias: np.int64(k * k * i * o // g + bias * o), lambda k, i, o, g, bias: torch.tensor(o * (k * k * i // g + int(bias))),
+        lambda k, i, o, g, bias: int(k * k * i / g * o) + [0, o][bias], lambda k, i, o, g, bias: math.prod((o, i // g, k, k)) + (o if bias is True else 0),
+        lambda k, i, o, g, bias: np.array([o * i // g * k**2 + o * bias]), functools.partial(lesson_03.conv_parameters),
+    ],
+    "lesson_03.ex2": [
+        pixel_by_pixel, lambda x, w: torch.einsum("nchw,oc->nohw", x, w), lambda x, w: torch.tensordot(w, x, ([1], [1])).transpose(0, 1),
+        lambda x, w: (w @ x.flatten(2)).view(len(x), -1, *x.shape[2:]), lambda x, w: F.linear(x.movedim(1, -1), w).movedim(-1, 1),
+        lambda x, w: (w[None, :, :, None, None] * x[:, None]).sum(2), lambda x, w: torch.stack([sum(c * y for c, y in zip(row, x.unbind(1))) for row in w], 1),
+    ],
+    "lesson_03.ex3": [
+        widest_by_the_formula, widest_by_bisection, lambda c, b: np.int32(lesson_03.widest_bottleneck(c, b)),
+        lambda c, b: torch.tensor(lesson_03.widest_bottleneck(c, b)),
+        lambda c, b: max(w for w in range(b + 1) if w < 999 and w * (2 * c + 9 * w) <= b),
+        lambda c, b: next(w for w in itertools.count() if 2 * c * (w + 1) + 9 * (w + 1) ** 2 > b),
+        lambda c, b: int(np.floor(max(np.roots([9, 2 * c, -b - 0.5])))),
+    ],
+    "lesson_04.ex1": [normalised_by_loops, normalised_as_a_table, normalised_in_place, normalised_by_var_mean, normalised_by_einsum,
+                      functools.partial(lesson_04.batch_norm_images)],
+    "lesson_04.ex2": [
+        backward_by_autograd, backward_closed, backward_with(list), backward_with(lambda pieces: tuple(p.clone().contiguous() for p in pieces)),
+        backward_with(lambda p: (p[0], p[1][None], p[2][None], p[3], p[4][None], p[5][None])),
+        functools.partial(lesson_04.bn_backward),
+    ],
+    "lesson_04.ex3": [watched, suspects_by_no_grad, Detective(), functools.partial(lesson_04.find_bug), lambda norm: lesson_04.find_bug(norm.train())],
+    "lesson_05.ex1": [update_by_pytorch, update_in_place, update_channel_by_channel, update_by_bessel, update_by_numpy,
+                      lambda *given: [nn.Parameter(value) for value in lesson_05.update(*given)]],
+    "lesson_05.ex2": [folded_filter_by_filter, folded_by_probing, folded_in_copies, folded_as_parameters, folded_as_a_matrix],
+    "lesson_05.ex3": [
+        population_by_loops, population_by_pairs, lambda batches: (torch.stack(batches).mean((0, 1)), torch.stack(batches).var(1).mean(0)),
+        lambda batches: [torch.vstack(batches).mean(0), torch.stack([x.var(0) for x in batches]).mean(0)],
+        torch.no_grad()(lambda batches: (sum(x.mean(0) for x in batches) / len(batches), sum(x.std(0) ** 2 for x in batches) / len(batches))),
+    ],
+}
+
+
+def test_every_exercise_is_tried_with_at_least_five_unusual_right_answers():
+    assert RIGHT.keys() == EXERCISES.keys() and all(len(answers) >= 5 for answers in RIGHT.values())
+
+
+@pytest.mark.parametrize("name, answer", [(name, answer) for name, answers in RIGHT.items() for answer in answers])
+def test_an_unusual_right_answer_is_right(name, answer):
+    verdict = EXERCISES[name].check(answer)
+    assert verdict.outcome == "right", verdict.text

@@ -1,0 +1,252 @@
+"""Wrong answers made by a program: each changed solution that differs as a function is refused, in true words."""
+
+import copy
+import math
+import random
+from collections import Counter
+
+import pytest
+import torch
+from mutants import mutants
+
+from resnote.exercises import backward_slips, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
+from resnote.exercises.base import Exercise
+
+LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
+EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
+             for module in LESSONS for name, value in vars(module).items() if isinstance(value, Exercise)}
+
+
+# --- arguments to compare functions on, unkind ones too; none of them are the checkers' own ------------------------
+
+
+def normal(*shape, dtype=torch.float64):
+    return torch.randn(shape, dtype=dtype)
+
+
+def pick(*choices):
+    return random.choice(choices)
+
+
+def channelwise(number):
+    """γ or β, with signs and zeros."""
+    return normal(number) * (torch.rand(number) > 0.2)
+
+
+def he_std(turn):
+    return pick(1, 2, 3, 5, 7), pick(1, 2, 3, 16, 64, 100)
+
+
+def dead_share(turn):
+    m, n = pick(1, 2, 7, 400), pick(1, 3, 8)
+    firing = torch.rand(m, n) < torch.rand(n) * pick(0, 0.01, 1)
+    scale = 10.0 ** torch.randint(-15, 2, (n,))
+    return (torch.rand(m, n).add(0.1) * scale * firing,)
+
+
+def diagnose(turn):
+    def next_to(error):
+        return abs(error + pick(random.uniform(-0.3, 0.3), 0.05 + random.uniform(-0.002, 0.002), -0.01))
+    shallow = random.uniform(0, 1)
+    deep = next_to(shallow)
+    return (shallow, deep, next_to(deep)) if turn else (0.0, 0.05, 0.1)
+
+
+def residual_forward(turn):
+    def f(x):
+        return 0.7 * x.flip(-1) + x.square() - 0.4
+
+    x = normal(*pick((2, 3, 4, 4), (1, 2, 3, 2), (3, 3, 1, 5), (2, 1, 3, 3), (4, 6), (3,)))
+    whole = turn % 2 == 0
+    return (f if whole else lambda x: f(pick_shape(x, turn))), x
+
+
+def pick_shape(x, turn):
+    """x in another shape."""
+    axis = turn % x.dim()
+    shapes = (x.narrow(axis, 0, 1) if x.shape[axis] > 1 else x.repeat_interleave(3, axis), x[None], x[0], x.sum(),
+              x.repeat_interleave(2, axis), x.transpose(0, -1) if x.shape[0] != x.shape[-1] else x[:1, None])
+    return shapes[turn // 2 % len(shapes)]
+
+
+def zero_pad_shortcut(turn):
+    channels = pick(1, 2, 3)
+    return normal(pick(1, 2), channels, pick(3, 5, 6), pick(4, 7), dtype=torch.float32), channels + pick(0, 1, 4), pick(1, 2, 3)
+
+
+def slope_through(turn):
+    return ([pick(0.0, -1.0, random.gauss(0, 3), random.uniform(-1, 1)) for _ in range(turn % 6)],)
+
+
+def conv_parameters(turn):
+    groups = pick(1, 1, 2, 3)
+    return pick(1, 2, 3, 5), groups * pick(1, 2, 4, 5), groups * pick(1, 2, 3, 7), groups, pick(True, False)
+
+
+def pointwise(turn):
+    channels = pick(1, 2, 4)
+    return normal(pick(1, 2), channels, pick(1, 3), pick(2, 5)), normal(pick(1, 3, 4), channels)
+
+
+def widest_bottleneck(turn):
+    channels = pick(1, 2, 5, 32, 256)
+    width = pick(1, 2, 5, 40)
+    return channels, max(0, 2 * channels * width + 9 * width * width + pick(-1, 0, 1, 3))
+
+
+def batch_norm_images(turn):
+    channels = pick(1, 3, 4)
+    x = normal(pick(1, 2, 4), channels, pick(1, 3), pick(2, 4)) * 10 ** normal(1, channels, 1, 1) + normal(1, channels, 1, 1)
+    return x, channelwise(channels), channelwise(channels), pick(1e-5, 0.01, 0.5)
+
+
+def bn_backward(turn):
+    m, channels = pick(2, 5, 8), pick(1, 3, 4)
+    return (normal(m, channels) + normal(channels), normal(m, channels) * 10 ** normal(channels) + normal(channels),
+            channelwise(channels), pick(1e-3, 0.01, 0.5))
+
+
+def find_bug(turn):
+    return (type("Norm", ((suspects.A, suspects.B, suspects.C, suspects.D, suspects.E)[turn % 5],), {})(pick(2, 3, 6, 9)),)
+
+
+def update(turn):
+    channels = pick(1, 3, 4)
+    x = normal(pick(1, 2, 3), channels, pick(1, 3), pick(2, 4)) * 10 ** normal(1, channels, 1, 1) + normal(1, channels, 1, 1)
+    return normal(channels), torch.rand(channels, dtype=torch.float64) * pick(1e-3, 1, 10), x, pick(0.0, 0.1, 0.25, 0.9, 1.0)
+
+
+def fold_into(turn):
+    out = pick(1, 2, 3)
+    k = pick(1, 2, 3)
+    return (normal(out, pick(1, 2, 3), k, k), None if turn % 3 == 0 else normal(out), channelwise(out), channelwise(out), normal(out),
+            torch.rand(out, dtype=torch.float64) * pick(0, 1e-3, 1, 10), pick(1e-5, 0.1))
+
+
+def estimate(turn):
+    number, m, channels = pick(1, 2, 5), pick(2, 3, 6), pick(1, 2, 4)
+    return ([normal(m, channels) * 10 ** normal(channels) + normal(channels) for _ in range(number)],)
+
+
+ARGUMENTS = dict(zip(EXERCISES, (
+    he_std, dead_share, diagnose, residual_forward, zero_pad_shortcut, slope_through, conv_parameters, pointwise,
+    widest_bottleneck, batch_norm_images, bn_backward, find_bug, update, fold_into, estimate), strict=True))
+DIFFERENTIABLE = "lesson_02.ex1", "lesson_02.ex2", "lesson_03.ex2", "lesson_04.ex1"
+MAY_CHANGE = {"lesson_05.ex1": {0, 1}, "lesson_04.ex3": {0}}
+WHOLE = "lesson_03.ex1", "lesson_03.ex3"
+
+
+# --- comparing functions, without the checkers -------------------------------------------------------------------
+
+
+def copied(value):
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, torch.nn.Module):
+        return copy.deepcopy(value)
+    return [copied(each) for each in value] if isinstance(value, list) else value
+
+
+def seen(name, function, args):
+    """What a function does, as {aspect: value}: its value with its type, its gradients, its arguments afterwards."""
+    args = [copied(arg) for arg in args]
+    leaves = [arg.requires_grad_() for arg in args if isinstance(arg, torch.Tensor)] if name in DIFFERENTIABLE else []
+    given = [copied(arg) for arg in args]
+    torch.default_generator.manual_seed(0)
+    try:
+        value = function(*given)
+    except Exception as error:
+        return {"value": "ValueError" if isinstance(error, ValueError) else "error"}
+    flat = value if isinstance(value, (tuple, list)) and name not in ("lesson_02.ex3",) else [value]
+    result = {"value": [plain(name, each) for each in flat]}
+    result["type"] = [str(each.dtype) if isinstance(each, torch.Tensor) and each.numel() != 1 else
+                      type(each).__name__ if name in WHOLE else "" for each in flat]
+    if leaves:
+        result["gradient"] = None
+        if isinstance(value, torch.Tensor) and value.requires_grad:
+            upstream = torch.linspace(-1, 2, value.numel(), dtype=value.dtype).view(value.shape)
+            try:
+                result["gradient"] = [None if g is None else g.double()
+                                      for g in torch.autograd.grad((value * upstream).sum(), leaves, allow_unused=True)]
+            except RuntimeError:
+                result["gradient"] = "error"
+    result["argument"] = [after if isinstance(after, list) else after.detach().double() for place, after in enumerate(given)
+                          if isinstance(after, (list, torch.Tensor)) and place not in MAY_CHANGE.get(name, ())]
+    return result
+
+
+def plain(name, value):
+    """Numbers as a float, tensors in float64, with nothing but the values."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach()
+        if name == "lesson_04.ex2" and value.dim() == 2 and len(value) == 1:
+            value = value[0]        # summed with keepdim=True
+        return value.double() if value.numel() != 1 or name[:9] not in ("lesson_01", "lesson_02", "lesson_03") or value.dim() > 1 \
+            else value.item()
+    return value
+
+
+def equal(a, b):
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(equal, a, b))
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        return a.shape == b.shape and torch.allclose(a, b, rtol=1e-6, atol=1e-9, equal_nan=True)
+    if isinstance(a, bool) is isinstance(b, bool) and isinstance(a, (int, float)) and isinstance(b, (int, float)):
+        return a == b or math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-12) and not (isinstance(a, int) and isinstance(b, int))
+    return type(a) is type(b) and a == b
+
+
+def difference(name, function, cases):
+    """The aspects in which a function differs from the solution, and whether it ever ran without an error."""
+    differs, ran = set(), False
+    for number, (args, right) in enumerate(cases):
+        got = seen(name, function, args)
+        ran = ran or len(got) > 1 or got["value"] == right["value"]
+        differs |= {aspect for aspect in right if not equal(got.get(aspect), right[aspect])}
+        if "value" in differs and (ran or number > 3):
+            break
+    return differs, ran
+
+
+def cases_of(name, number=18):
+    random.seed(20)
+    torch.manual_seed(20)
+    model = EXERCISES[name].model
+    cases = []
+    for turn in range(number):
+        args = ARGUMENTS[name](turn)
+        cases.append((args, seen(name, model, args)))
+    return cases
+
+
+WORDS = {"argument": ("in place",), "gradient": ("gradient",), "type": ("type", "whole number", "one number", "must be a tensor")}
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_every_mutant_of_a_solution_that_differs_as_a_function_is_refused(name, record_property, monkeypatch):
+    """And where only gradients, types or arguments afterwards differ, the words say so.
+
+    What wrong values are told is tested with the wrong answers that people give; the search for it is slow.
+    """
+    for module in lesson_02, lesson_04, lesson_05, backward_slips:
+        monkeypatch.setattr(module, "slip", lambda *args: None)
+    exercise, cases, counts = EXERCISES[name], cases_of(name), Counter()
+    accepted, misnamed = [], []
+    for kind, source, function in mutants(exercise.model):
+        differs, ran = difference(name, function, cases)
+        counts["made"] += 1
+        counts["equal" if not differs else "never run" if not ran else "refused"] += 1
+        if not differs:
+            continue
+        verdict = exercise.check(function)
+        if verdict.outcome == "right":
+            accepted.append((kind, differs, source))
+        if "value" not in differs and verdict.outcome != "raised":
+            if not any(word in verdict.text for aspect in differs for word in WORDS[aspect]):
+                misnamed.append((kind, differs, source, verdict.text))
+    counts["refused"] -= len(accepted)
+    record_property("mutants", dict(counts, accepted=len(accepted)))
+    print(name, dict(counts, accepted=len(accepted)))
+    assert not accepted, "\n\n".join(map(str, accepted))
+    assert not misnamed
+    assert counts["refused"] >= 30
