@@ -99,7 +99,8 @@ class Exercise:
             return _verdict("wrong", f"check needs your function itself, and it got {short(answer)}. Write "
                                      f"check({self.name}), without brackets after the name.")
         try:
-            return _verdict("right", self._checker(_Asked(answer, self.model)))
+            with _settings_kept():
+                return _verdict("right", self._checker(_Asked(answer, self.model)))
         except NotAnswered:
             return _verdict("not answered yet", f"replace the ... in {self.name}, then run this cell again. "
                                                 f"Stuck? Run exercises.{self.label}.hint() in a cell of its own.")

@@ -97,25 +97,24 @@ def check_gradients(ask, args, slips=()) -> None:
         upstream = torch.linspace(-1, 2, output.numel(), dtype=output.dtype).view(output.shape)
         return torch.autograd.grad((output * upstream).sum(), inputs, retain_graph=True, allow_unused=True)
 
-    with torch.enable_grad():
-        right = ask.model(*leaves)
-        check_tensor("what you returned for tensors that require gradients", got, right)
-        if not near(got, right):
-            raise Wrong("your function gives other values when its arguments require gradients.")
-        if not got.requires_grad:
-            raise Wrong("the values are right, and no gradient flows back: all of it was computed under "
-                        "torch.no_grad(), detached, or taken out of the tensors.")
-        try:
-            ours, theirs = gradients(right), gradients(got)
-        except RuntimeError as error:
-            raise Wrong(f"the values are right, and the backward pass stopped: {error}") from None
-        same = [value is not None and near(value, wanted) for value, wanted in zip(theirs, ours)]
-        if all(same):
-            return
-        for function, words in slips:
-            if all(a is b or a is not None and b is not None and near(a, b)
-                   for a, b in zip(theirs, gradients(function(*leaves)))):
-                raise Wrong(f"the values are right, the gradients are not: {words}")
+    right = ask.model(*leaves)
+    check_tensor("what you returned for tensors that require gradients", got, right)
+    if not near(got, right):
+        raise Wrong("your function gives other values when its arguments require gradients.")
+    if not got.requires_grad:
+        raise Wrong("the values are right, and no gradient flows back: all of it was computed under "
+                    "torch.no_grad(), detached, or taken out of the tensors.")
+    try:
+        ours, theirs = gradients(right), gradients(got)
+    except RuntimeError as error:
+        raise Wrong(f"the values are right, and the backward pass stopped: {error}") from None
+    same = [value is not None and near(value, wanted) for value, wanted in zip(theirs, ours)]
+    if all(same):
+        return
+    for function, words in slips:
+        if all(a is b or a is not None and b is not None and near(a, b)
+               for a, b in zip(theirs, gradients(function(*leaves)))):
+            raise Wrong(f"the values are right, the gradients are not: {words}")
     name, value = next((name, value) for name, value, good in zip(names, theirs, same) if not good)
     raise Wrong(f"the values are right, and {'no gradient reaches' if value is None else 'a wrong gradient reaches'} {name}. "
                 "Is a part computed under torch.no_grad(), or detached?")

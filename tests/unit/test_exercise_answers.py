@@ -5,7 +5,6 @@ import itertools
 import math
 import operator
 import random
-import sys
 from decimal import Decimal
 from fractions import Fraction
 
@@ -15,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from resnote.exercises import lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
+from resnote.exercises import lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
 from resnote.exercises.base import Exercise
 
 LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
@@ -407,3 +406,157 @@ def test_every_exercise_is_tried_with_at_least_five_unusual_right_answers():
 def test_an_unusual_right_answer_is_right(name, answer):
     verdict = EXERCISES[name].check(answer)
     assert verdict.outcome == "right", verdict.text
+
+
+# --- odd answers -------------------------------------------------------------------------------------------------
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+def raises(error):
+    def answer(*args):
+        raise error
+    return answer
+
+
+def for_ever(*args):
+    return for_ever(*args)
+
+
+def a_generator(*args):
+    yield 1
+
+
+async def a_coroutine(*args):
+    return 1
+
+
+class Evil:
+    """Nothing can be done with it."""
+    def __getattr__(self, name):
+        raise RuntimeError("no")
+
+    def __repr__(self):
+        raise RuntimeError("no")
+
+    def __eq__(self, other):
+        raise RuntimeError("no")
+
+
+@each_exercise
+@pytest.mark.parametrize("answer, outcome, words", [
+    (for_ever, "raised", "RecursionError"), (raises(SystemExit(3)), "raised", "SystemExit"),
+    (raises(Unprintable()), "raised", "Unprintable: no message"), (raises(MemoryError()), "raised", "MemoryError"),
+    (raises(IndexError("an index can only have a single ellipsis")), "raised", "single ellipsis"),
+    (lambda *args: torch.zeros(10**12), "raised", "RuntimeError"), (lambda *args: torch.relu(...), "not answered yet", ""),
+    (lambda *args: None, "wrong", "returned nothing (None)"), (a_generator, "wrong", "without yield"),
+    (a_coroutine, "wrong", "without yield or async"), (lambda only: only, None, ""), (lambda: 1, "wrong", "could not call"),
+    (lambda *args: torch.zeros(1).expand(10**12), "wrong", ""), (lambda *args: math.nan, "wrong", ""),
+    (lambda *args: torch.full((2, 3), math.nan), "wrong", ""), (lambda *args: Evil(), "wrong", ""),
+    (lambda *args: np.bool_(True), "wrong", ""), (lambda *args: 10**400, "wrong", ""), (lambda *args: [[]], "wrong", ""),
+    (lambda *args: torch.Tensor, "wrong", ""), (lambda *args: "right so far", "wrong", ""), (lambda *args: Decimal(1), "wrong", ""),
+])
+def test_a_check_never_raises_and_says_what_is_wrong(exercise, answer, outcome, words):
+    verdict = exercise.check(answer)
+    assert verdict.outcome == outcome or outcome is None and verdict.outcome in ("wrong", "right")
+    assert words in verdict.text and verdict._repr_html_()
+
+
+@each_exercise
+def test_what_cannot_even_be_printed_gets_a_sentence(exercise):
+    assert f"it got a Evil. Write check({exercise.name})" in exercise.check(Evil()).text
+
+
+@each_exercise
+def test_settings_that_an_answer_leaves_behind_are_put_back(exercise):
+    def careless(*args):
+        result = exercise.model(*args)
+        torch.manual_seed(1)
+        random.seed(1)
+        np.random.seed(1)
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        return result
+
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    assert exercise.check(careless).outcome == "right"
+    assert torch.equal(torch.get_rng_state(), states[0]) and random.getstate() == states[1]
+    assert np.random.get_state()[1].tolist() == states[2]
+    assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
+    with torch.no_grad():
+        assert exercise.check(exercise.model).outcome == "right"
+        assert not torch.is_grad_enabled()
+
+
+@each_exercise
+def test_an_answer_is_checked_alike_whatever_numbers_were_drawn_before(exercise):
+    torch.manual_seed(5)
+    first = exercise.check(exercise.model)
+    torch.manual_seed(6)
+    assert exercise.check(exercise.model) == first
+
+
+@pytest.mark.parametrize("name, argument", [
+    ("lesson_01.ex2", "outputs"), ("lesson_02.ex1", "x"), ("lesson_02.ex2", "x"), ("lesson_02.ex3", "slopes"), ("lesson_03.ex2", "weight"),
+    ("lesson_04.ex1", "gamma"), ("lesson_04.ex2", "dy"), ("lesson_05.ex1", "x"), ("lesson_05.ex2", "weight"), ("lesson_05.ex3", "batches")])
+def test_an_argument_changed_in_place_is_named(name, argument):
+    exercise = EXERCISES[name]
+    place = list(exercise.model.__code__.co_varnames).index(argument)
+
+    def spoils(*args):
+        result = exercise.model(*args)
+        result = [each.clone() for each in result] if isinstance(result, tuple) else result
+        if isinstance(args[place], list):
+            args[place].pop()
+        else:
+            args[place].data.mul_(2)
+        return result
+
+    assert f"changed its argument {argument} in place" in exercise.check(spoils).text
+
+
+def test_the_widest_bottleneck_is_the_one_that_is_counted():
+    from resnote import counting
+    for channels, budget in lesson_03._BUDGETS:
+        width = lesson_03.widest_bottleneck(channels, budget)
+        cost = [counting.bottleneck(channels, w, channels, batch_norm=False).parameters for w in (max(width, 1), width + 1)]
+        assert (cost[0] <= budget or width == 0) and budget < cost[1]
+
+
+def norm_by(function):
+    """Batch norm's right values by another of PyTorch's norms."""
+    def answer(x, gamma, beta, eps):
+        rows = x.transpose(0, 1).reshape(1, x.shape[1], -1)
+        y = function(rows, x.shape[1], eps).reshape(x.shape[1], len(x), *x.shape[2:]).transpose(0, 1)
+        return y * gamma[:, None, None] + beta[:, None, None]
+    return answer
+
+
+@pytest.mark.parametrize("answer", [
+    lambda x, g, b, eps: F.batch_norm(x, None, None, g, b, True, 0.1, eps),
+    lambda x, g, b, eps: F.batch_norm(x, None, None, training=True, eps=eps) * g[:, None, None] + b[:, None, None],
+    lambda x, g, b, eps: nn.BatchNorm2d(len(g), eps, affine=False, track_running_stats=False)(x) * g[:, None, None] + b[:, None, None],
+    norm_by(lambda rows, c, eps: F.layer_norm(rows, rows.shape[2:], eps=eps)),
+    norm_by(lambda rows, c, eps: F.instance_norm(rows, eps=eps)), norm_by(lambda rows, c, eps: F.group_norm(rows, c, eps=eps)),
+    norm_by(lambda rows, c, eps: nn.InstanceNorm1d(c, eps)(rows)), norm_by(lambda rows, c, eps: nn.GroupNorm(c, c, eps, affine=False)(rows)),
+    norm_by(lambda rows, c, eps: nn.LayerNorm(rows.shape[2:], eps, elementwise_affine=False)(rows)),
+    norm_by(lambda rows, c, eps: torch.batch_norm(rows, None, None, None, None, True, 0.1, eps, False)),
+], ids=lambda answer: "norm")
+def test_right_values_from_one_of_pytorchs_norms_are_not_finished(answer):
+    verdict = lesson_04.ex1.check(answer)
+    assert verdict.outcome == "not finished" and "come from PyTorch's" in verdict.text
+
+
+@pytest.mark.parametrize("answer, words", [
+    (lambda x, g, b, eps: F.instance_norm(x, weight=g, bias=b, eps=eps), "each image is normalised by itself. The"),
+    (lambda x, g, b, eps: F.group_norm(x, 1, g, b, eps), "each image is normalised by itself, its channels mixed"),
+    (lambda x, g, b, eps: F.layer_norm(x, x.shape[1:], eps=eps) * g[:, None, None] + b[:, None, None], "its channels mixed"),
+    (lambda x, g, b, eps: F.batch_norm(x, None, None, g, b, True, 0.1), "your ε is always 1e-5"),
+    (lambda x, g, b, eps: F.batch_norm(x, 0 * g, 1 + 0 * g, g, b, False, 0.1, eps), "differ by up to"),
+])
+def test_wrong_values_from_one_of_pytorchs_norms_are_told_what_is_wrong(answer, words):
+    verdict = lesson_04.ex1.check(answer)
+    assert verdict.outcome == "wrong" and words in verdict.text
