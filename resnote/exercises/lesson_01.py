@@ -58,8 +58,9 @@ def _layers():
     """What ReLU layers may give, an argument of dead_share each."""
     outputs = torch.rand(2000, 10, generator=torch.Generator().manual_seed(1)) + 0.1
     outputs[:1500, 0] = outputs[:, 2] = 0.5     # a unit that gives the same for every image lives,
-    outputs[:, [5, 6]] = 0
-    outputs[7, 5] = outputs[1999, 6] = 1e-15    # as do units that fire once, and hardly;
+    outputs[:, [5, 6, 9]] = 0
+    outputs[7, 5] = outputs[900, 9] = 0.7       # as do two that fire once,
+    outputs[:1000, 6] = 1e-15                   # and one that hardly fires;
     outputs[[0, 3], 7:] = 0
     outputs[0, :3] = 0                          # the first image has zeros of its own,
     outputs[-1, 3] = 0                          # and so has the last;

@@ -22,11 +22,11 @@ def update(running_mean, running_var, x, momentum):
 def _check_update(ask):
     generator = torch.Generator().manual_seed(6)
     # as many columns as channels: statistics of each pixel apart would be added to them, and silently
-    for shape, momentum in (((3, 4, 2, 4), 0.1), ((2, 3, 1, 3), 0.3), ((1, 3, 2, 2), 0.7), ((4, 2, 1, 1), 1.0), ((2, 2, 1, 2), 0.0)):
+    for shape, momentum in (((3, 4, 2, 4), 0.3), ((2, 3, 1, 3), 0.1), ((1, 3, 2, 2), 0.7), ((4, 2, 1, 1), 1.0), ((2, 2, 1, 2), 0.0)):
         x = 1.6 * torch.randn(shape, generator=generator, dtype=torch.float64) - 0.7
         mean, var = torch.rand(2, shape[1], generator=generator, dtype=torch.float64) + 0.4
         mean[1] -= 2
-        if momentum == 0.3:
+        if momentum == 0.1:
             x[:, 0], x[:, 2], var[1] = 1e-3 * x[:, 0], 5 * x[:, 2] + 9, 1e-6
         # PyTorch moves its averages in place, and so may an answer
         got = ask(mean, var, x, momentum, may_change=("running_mean", "running_var"))
@@ -105,7 +105,7 @@ def fold_into(weight, bias, gamma, beta, mean, var, eps):
 def _check_fold(ask):
     generator = torch.Generator().manual_seed(7)
     # first 3 outputs, 3 inputs, 3 × 3: a scale along the wrong axis would go through silently
-    for out_channels, in_channels, kernel_size, has_bias in ((3, 3, 3, True), (4, 2, 3, False), (2, 5, 1, True)):
+    for out_channels, in_channels, kernel_size, has_bias in ((3, 3, 3, True), (4, 2, 3, False), (3, 5, 1, True)):
         shape = out_channels, in_channels, kernel_size, kernel_size
         weight = torch.randn(shape, generator=generator, dtype=torch.float64)
         bias, beta, mean = torch.randn(3, out_channels, generator=generator, dtype=torch.float64) + 0.5
@@ -153,6 +153,7 @@ def _why_not_weight(got, weight, gamma, beta, var, eps):
         got, formula,
         ((gamma, None), (beta, "γ and β are exchanged: γ multiplies."),
          (one, "γ is missing: the scale is γ / √(var + ε)."),
+         (gamma.abs(), "γ has lost its sign. It may be negative."),
          (1 / gamma, "it is divided by γ; multiply.")),
         (((var + eps).sqrt(), None), (var.sqrt(), "ε is forgotten: √(var + ε)."),
          (var.sqrt() + eps, "ε stands outside the root: √(var + ε)."),

@@ -26,6 +26,20 @@ def added(fx, x, compared, error=ValueError):
     return (fx + x).relu()
 
 
+def broadcast_allowed(fx, x, left, right):
+    """Exercise 1 of lesson 02, where an axis of F(x), of x or of either may have length 1."""
+    if fx.dim() != x.dim() or any(m != n and not (left and m == 1 or right and n == 1) for m, n in zip(fx.shape, x.shape)):
+        raise ValueError("shapes")
+    return (fx + x).relu()
+
+
+def without_gradient(x, eps, *statistics):
+    """x̂ with the mean, the variance or both outside the graph."""
+    mean, var = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), correction=0, keepdim=True)
+    mean, var = (mean.detach() if "mean" in statistics else mean), (var.detach() if "var" in statistics else var)
+    return (x - mean) / (var + eps).sqrt()
+
+
 def running(batches, start):
     mean, var = start, torch.ones_like(batches[0][0])
     for batch in batches:
@@ -171,6 +185,12 @@ WRONG = {
         (lambda y: 0.5, "3 are 0 for every image"),
         (lambda y: (y == 0).all(0), "one number"),
         (lambda y: 0.3, "no unit is dead"),
+        (lambda y: ((y == 0).float().mean(0) > 0.9).float().mean(), "fires seldom lives"),
+        (lambda y: (y < 0.1).all(0).float().mean(), "a small output is not 0"),
+        (lambda y: (y < 1e-12).all(0).float().mean(), "a small output is not 0"),
+        (lambda y: (y[0] == 0).float().mean(), "first image only"),
+        (lambda y: (y[-1] == 0).float().mean(), "last image only"),
+        (lambda y: (y.std(0, correction=0) == 0).float().mean(), "no unit is dead"),
     ],
     "lesson_01.ex3": [
         (lambda a, b, c: "overfitting" if c > b + 0.05 else "neither", "worse on the images it trains on"),
@@ -181,6 +201,9 @@ WRONG = {
         (lambda a, b, c: "degradation" if b > a + 0.15 else "overfitting" if c > b + 0.05 else "neither", "more than 0.05"),
         (lambda a, b, c: "degradation" if b > a + 0.03 else "overfitting" if c > b + 0.05 else "neither", "both gaps"),
         (lambda a, b, c: True, "it must give"),
+        (lambda a, b, c: "degradation" if b > a + 0.06 else "overfitting" if c > b + 0.05 else "neither", "0.0505, which is more"),
+        (lambda a, b, c: "degradation" if b > a + 0.05 else "overfitting" if c > b + 0.06 else "neither", "0.0505, which is more"),
+        (lambda a, b, c: "degradation" if b > a + 0.05 else "overfitting" if c > b + 0.049 else "neither", "not larger than 0.05"),
     ],
     "lesson_02.ex1": [
         (lambda f, x: f(x).relu(), "x is missing"),
@@ -202,6 +225,14 @@ WRONG = {
         (lambda f, x: (f(x) + x).relu()[:1], "has the shape of x"),
         (lambda f, x: (f(x) + 2 * x).relu(), "values differ"),
         (lambda f, x: 3, "must return a tensor"),
+        (lambda f, x: added(f(x).detach(), x, lambda y: y.shape), "F(x) is cut out of the graph"),
+        (lambda f, x: added(f(x.detach()), x, lambda y: y.shape), "F(x) is cut out of the graph"),
+        (lambda f, x: added(f(x), x.detach(), lambda y: y.shape), "x is cut out of the graph where it goes around"),
+        (torch.no_grad()(lambda f, x: added(f(x), x, lambda y: y.shape)), "no gradient flows back"),
+        (lambda f, x: broadcast_allowed(f(x), x, left=True, right=False), "1 of 4 channels, your function raised nothing"),
+        (lambda f, x: broadcast_allowed(f(x), x, left=False, right=True), "4 channels and x has 1, your function raised nothing"),
+        (lambda f, x: broadcast_allowed(f(x), x, left=True, right=True), "your function raised nothing"),
+        (lambda f, x: added(f(x), x, lambda y: y.shape).float(), "Keep the type"),
     ],
     "lesson_02.ex2": [
         (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, 1), "The stride is missing"),
@@ -222,6 +253,9 @@ WRONG = {
         (lambda x, c, s: torch.cat([x[:, :, ::s, ::s], torch.zeros(2, c - 3, *x[:, :, ::s, ::s].shape[2:])], 1)
          if len(x) == 2 else torch.cat([x, x.new_zeros(1, c - 3, *x.shape[2:])], 1)[:, :, ::s, ::s], "7 channels and not 6"),
         (lambda x, c, s: 3, "must return a tensor"),
+        (lambda x, c, s: lesson_02.zero_pad_shortcut(x, c, s).double(), "is torch.float64 and what went in is torch.float32"),
+        (lambda x, c, s: lesson_02.zero_pad_shortcut(x.relu(), c, s), "values are not"),
+        (lambda x, c, s: lesson_02.zero_pad_shortcut(x.detach(), c, s), "no gradient flows back"),
     ],
     "lesson_02.ex3": [
         (lambda slopes: math.prod(slopes), "plain network's"),
@@ -237,6 +271,11 @@ WRONG = {
         (lambda slopes: 1 + slopes[0], "inside the loop"),
         (lambda slopes: 1 + slopes[-1], "only the last block"),
         (lambda slopes: "1", "one number"),
+        (lambda slopes: math.prod(max(0, 1 + s) for s in slopes), "negative slopes are clipped to 0"),
+        (lambda slopes: math.prod(min(1, 1 + s) for s in slopes), "a slope above 1 is clipped"),
+        (lambda slopes: math.prod(min(1, max(0, 1 + s)) for s in slopes), "clipped to 0 to 1"),
+        (lambda slopes: math.prod(min(1, max(-1, 1 + s)) for s in slopes), "clipped to −1 to 1"),
+        (lambda slopes: math.prod(1 - s for s in slopes), "1 + F′, not 1 − F′"),
     ],
     "lesson_03.ex1": [
         (lambda k, i, o, g, b: k * i * o + b * o, "kernel counts only once"),
@@ -327,12 +366,21 @@ WRONG = {
         (lambda x, g, b, eps: affine((x - x.mean((0, 2, 3), keepdim=True)) / (x.var((0, 2, 3), correction=0) + eps).sqrt(), g, b),
          "σ² goes along the columns"),
         (lambda x, g, b, eps: affine(x_hat(x, eps), g, b) + 1, "line by line"),
+        (lambda x, g, b, eps: affine(x_hat(x, eps), g.abs(), b), "lost its sign"),
+        (lambda x, g, b, eps: affine(x_hat(x, eps), 1 / g, b), "divided by γ"),
+        (lambda x, g, b, eps: affine(without_gradient(x, eps, "mean", "var"), g, b), "μ and σ² are outside autograd's graph"),
+        (lambda x, g, b, eps: affine(without_gradient(x, eps, "mean"), g, b), "gradients are not: μ is outside"),
+        (lambda x, g, b, eps: affine(without_gradient(x, eps, "var"), g, b), "gradients are not: σ² is outside"),
+        (lambda x, g, b, eps: affine(x_hat(x, eps), g.detach(), b), "no gradient reaches gamma"),
+        (torch.no_grad()(lambda x, g, b, eps: affine(x_hat(x, eps), g, b)), "no gradient flows back"),
         (lambda x, g, b, eps: affine(x_hat(x, eps), g, b).float(), "Keep the type"),
         (lambda x, g, b, eps: affine(x_hat(x, eps), g, b)[:1], "stays at its place"),
     ],
     "lesson_04.ex2": [
         (lambda dy, x, g, eps: dy * g, "with the comma"),
         (lambda dy, x, g, eps: {"dx_hat": dy * g}, "the six pieces in this order"),
+        (lambda dy, x, g, eps: (dy * g.abs(),), "lost its sign"),
+        (backward_but("dx", lambda n: n.dx * n.gamma / n.gamma), "some values are infinite or not a number"),
         (lambda dy, x, g, eps: lesson_04.bn_backward(dy, x, g, eps) + (dy,), "you returned 7"),
         (lambda dy, x, g, eps: lesson_04.bn_backward(dy, x, g, eps)[3:], "dx_hat, ∂ℓ/∂x̂, is what dx must be"),
         (backward_but("dx_hat", lambda n: n.dy), "γ is missing"),
@@ -480,6 +528,8 @@ WRONG = {
         (lambda w, *rest: (2.2 * lesson_05.fold_into(w, *rest)[0], rest[0]), "Each output channel's filter"),
         (lambda w, *rest: (lesson_05.fold_into(w, *rest)[0][:1], rest[0]), "keeps its shape"),
         (lambda *given: lesson_05.fold_into(*given)[::-1], "weight and bias are exchanged"),
+        (lambda w, b, g, *rest: lesson_05.fold_into(w, b, g.abs(), *rest), "γ has lost its sign"),
+        (lambda w, b, g, *rest: lesson_05.fold_into(w, b, g * g / g, *rest), "some values are infinite or not a number"),
         (lambda *given: lesson_05.fold_into(*given)[0], "two tensors"),
         (lambda *given: (lesson_05.fold_into(*given)[0], given[1]), "the folded bias is wrong: it is as it came"),
         (lambda w, b, *rest: lesson_05.fold_into(w, None, *rest), "own bias is forgotten"),
@@ -830,3 +880,30 @@ def test_the_guesses_about_44_layers_are_answered_as_the_recorded_study_answers_
 def test_a_prediction_refuses_an_answer_that_is_no_choice():
     with pytest.raises(ValueError, match="'5' is not among the choices"):
         Prediction("2 + 2?", {"3": "", "4": ""}, answer="5")
+
+
+def test_no_two_slips_of_one_search_look_alike(monkeypatch):
+    """On the arguments of the first failing check, each slip with its own words gives values of its own."""
+    from resnote.exercises import backward_slips
+    from resnote.exercises.compare import near, slip
+    alike, searches = [], 0
+
+    def watched(got, formula, *choices):
+        nonlocal searches
+        searches += 1
+        right = [choice[0][0] for choice in choices]
+        seen = [(formula(*right[:place], value, *right[place + 1:]), words)
+                for place, choice in enumerate(choices) for value, words in choice[1:]]
+        seen = [(value, words) for value, words in seen if not near(value, formula(*right))]    # without a bias, say, no slip there
+        alike.extend((a, b) for number, (one, a) in enumerate(seen) for other, b in seen[:number]
+                     if a != b and near(one, other))
+        return slip(got, formula, *choices)
+
+    for module in lesson_02, lesson_04, lesson_05, backward_slips:
+        monkeypatch.setattr(module, "slip", watched)
+    for name in ("lesson_02.ex1", "lesson_04.ex1", "lesson_05.ex1", "lesson_05.ex2", "lesson_05.ex3"):
+        for answer, _ in WRONG[name]:
+            EXERCISES[name].check(answer)
+    for name in PIECES:
+        lesson_04.ex2.check(backward_but(name, lambda n: getattr(n, name) * 1.1))
+    assert searches > 50 and not set(alike)
