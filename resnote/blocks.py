@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnote.settings import SettingError, check_block
+from resnote.settings import SettingError, check_block, check_switch
 
 
-def conv(in_channels, out_channels, kernel_size, stride, bias) -> nn.Conv2d:
+def conv(in_channels, out_channels, kernel_size, stride, bias, groups=1) -> nn.Conv2d:
     """A convolution that keeps height and width at stride 1 (odd kernels)."""
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride=stride, padding=kernel_size // 2,
-                     bias=bias)
+                     groups=groups, bias=bias)
 
 
 class ZeroPad(nn.Module):
@@ -37,21 +37,23 @@ class ZeroPad(nn.Module):
 class _Block(nn.Module):
     """What the three blocks share: checks, the shortcut, and F(x) + x.
 
-    A block lists its convolutions as (in, out, kernel_size, stride); batch norm and ReLU are put
+    A block lists its convolutions as (in, out, kernel_size, stride, groups); batch norm and ReLU are put
     between them here.
     """
 
     def __init__(self, convolutions, in_channels, width, out_channels, *, kernel_size, stride, bias,
-                 batch_norm, shortcut, projection_kernel_size, projection_bias):
+                 batch_norm, shortcut, projection_kernel_size, projection_bias, groups=1):
         super().__init__()
         problem = check_block(in_channels, width, out_channels, None, kernel_size, stride, shortcut,
-                              projection_kernel_size)
+                              projection_kernel_size, groups)
+        bias, batch_norm = check_switch("bias", bias), check_switch("batch_norm", batch_norm)
+        projection_bias = bias if projection_bias is None else check_switch("projection_bias", projection_bias)
         if problem:
             raise SettingError(problem.message)
         self.in_channels = in_channels
         self.residual = _layers(convolutions, bias, batch_norm)
         self.shortcut = _shortcut(shortcut, in_channels, out_channels, stride, batch_norm,
-                                  projection_kernel_size, bias if projection_bias is None else projection_bias)
+                                  projection_kernel_size, projection_bias)
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,7 +75,7 @@ class PlainBlock(_Block):
     def __init__(self, in_channels: int, width: int, out_channels: int, *, kernel_size: int = 3,
                  stride: int = 1, bias: bool = False, batch_norm: bool = True):
         super().__init__(
-            [(in_channels, width, kernel_size, stride), (width, out_channels, kernel_size, 1)],
+            [(in_channels, width, kernel_size, stride, 1), (width, out_channels, kernel_size, 1, 1)],
             in_channels, width, out_channels, kernel_size=kernel_size, stride=stride, bias=bias,
             batch_norm=batch_norm, shortcut=None, projection_kernel_size=1, projection_bias=False)
 
@@ -103,7 +105,7 @@ class BasicBlock(_Block):
                  shortcut: str = "identity", projection_kernel_size: int = 1,
                  projection_bias: bool | None = None):
         super().__init__(
-            [(in_channels, width, kernel_size, stride), (width, out_channels, kernel_size, 1)],
+            [(in_channels, width, kernel_size, stride, 1), (width, out_channels, kernel_size, 1, 1)],
             in_channels, width, out_channels, kernel_size=kernel_size, stride=stride, bias=bias,
             batch_norm=batch_norm, shortcut=shortcut, projection_kernel_size=projection_kernel_size,
             projection_bias=projection_bias)
@@ -112,19 +114,21 @@ class BasicBlock(_Block):
 class Bottleneck(_Block):
     """1x1 down, k x k, 1x1 up, the add, ReLU: He et al. (2015), Fig. 5 right.
 
-    Parameters as in `BasicBlock`. The stride stands on the k x k convolution, as in torchvision
-    ("v1.5"); the authors' own code has it on the first 1x1.
+    Parameters as in `BasicBlock`, and ``groups``, those of the k x k convolution, which must divide the
+    width: with 32 it is ResNeXt's (Xie et al. 2017, Fig. 3c). The stride stands on the k x k convolution,
+    as in torchvision ("v1.5"); the authors' own code has it on the first 1x1.
     """
 
     def __init__(self, in_channels: int, width: int, out_channels: int, *, kernel_size: int = 3,
-                 stride: int = 1, bias: bool = False, batch_norm: bool = True,
+                 stride: int = 1, groups: int = 1, bias: bool = False, batch_norm: bool = True,
                  shortcut: str = "identity", projection_kernel_size: int = 1,
                  projection_bias: bool | None = None):
         super().__init__(
-            [(in_channels, width, 1, 1), (width, width, kernel_size, stride), (width, out_channels, 1, 1)],
+            [(in_channels, width, 1, 1, 1), (width, width, kernel_size, stride, groups),
+             (width, out_channels, 1, 1, 1)],
             in_channels, width, out_channels, kernel_size=kernel_size, stride=stride, bias=bias,
             batch_norm=batch_norm, shortcut=shortcut, projection_kernel_size=projection_kernel_size,
-            projection_bias=projection_bias)
+            projection_bias=projection_bias, groups=groups)
 
 
 def check_images(x, channels: int, dtype: torch.dtype) -> None:
@@ -154,10 +158,10 @@ def check_images(x, channels: int, dtype: torch.dtype) -> None:
 def _layers(convolutions, bias, batch_norm) -> nn.Sequential:
     """conv1, bn1, relu1, conv2 …: no ReLU after the last, since the add comes first."""
     layers = OrderedDict()
-    for number, (in_channels, out_channels, kernel_size, stride) in enumerate(convolutions, start=1):
+    for number, (in_channels, out_channels, kernel_size, stride, groups) in enumerate(convolutions, start=1):
         if number > 1:
             layers[f"relu{number - 1}"] = nn.ReLU()
-        layers[f"conv{number}"] = conv(in_channels, out_channels, kernel_size, stride, bias)
+        layers[f"conv{number}"] = conv(in_channels, out_channels, kernel_size, stride, bias, groups)
         if batch_norm:
             layers[f"bn{number}"] = nn.BatchNorm2d(out_channels)
     return nn.Sequential(layers)

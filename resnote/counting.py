@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from resnote.settings import (Problem, SettingError, check_block, check_pair, check_padding, check_shape,
-                              check_size, strided_length, why_not_addable)
+                              check_size, check_switch, strided_length, why_not_addable)
 from resnote.tables import format_bytes, format_shape, html_table, text_table
 
 BYTES_PER_VALUE = 4  # float32
@@ -67,12 +67,13 @@ def conv2d(shape, out_channels, kernel_size, *, stride=1, padding=0, dilation=1,
     kernel_h, kernel_w = check_pair("kernel_size", kernel_size)
     stride_h, stride_w = check_pair("stride", stride)
     dilation_h, dilation_w = check_pair("dilation", dilation)
+    bias = check_switch("bias", bias)
     if in_channels % groups or out_channels % groups:
         raise SettingError(
             f"groups={groups} must divide both channel counts, and they are {in_channels} in and "
             f"{out_channels} out. Choose a common divisor of the two.")
     reach_h, reach_w = dilation_h * (kernel_h - 1), dilation_w * (kernel_w - 1)
-    if padding == "same":
+    if isinstance(padding, str) and padding == "same":
         if stride_h != 1 or stride_w != 1:
             raise SettingError(f"padding='same' keeps the size, so it needs stride 1, not {stride}. "
                                "Give the padding as a number, or use stride=1.")
@@ -106,6 +107,7 @@ def batch_norm2d(shape, *, affine=True, name="bn") -> Row:
     The running mean and variance are buffers, not parameters.
     """
     channels, height, width = check_shape(shape)
+    affine = check_switch("affine", affine)
     values = channels * height * width
     return Row(name, "bn", (channels, height, width), 2 * channels if affine else 0, 0, 2 * values,
                values * BYTES_PER_VALUE, f"2·{channels}" if affine else "")
@@ -250,12 +252,12 @@ HEADINGS = ("row", "output", "parameters", "formula", "multiply–accumulates", 
 def plain_block(in_channels, width, out_channels, *, size=320, kernel_size=3, stride=1, bias=False,
                 batch_norm=True, strict=True) -> BlockCount:
     """Count two k x k convolutions with a ReLU after each and no shortcut; settings as in `basic_block`."""
-    return _block("plain block", in_channels, width, out_channels, _two_spatial, size=size,
-                  kernel_size=kernel_size, stride=stride, bias=bias, batch_norm=batch_norm, shortcut=None,
-                  strict=strict)
+    return _block("plain block", in_channels, width, out_channels, _two_spatial, size, kernel_size, stride, 1, bias,
+                  batch_norm, None, 1, None, strict)
 
 
-def basic_block(in_channels, width, out_channels, **settings) -> BlockCount:
+def basic_block(in_channels, width, out_channels, *, size=320, kernel_size=3, stride=1, bias=False, batch_norm=True,
+                shortcut="identity", projection_kernel_size=1, projection_bias=None, strict=True) -> BlockCount:
     """Count He et al.'s two-layer block: two k x k convolutions, the add, ReLU (2015, Fig. 5 left).
 
     Parameters
@@ -273,45 +275,52 @@ def basic_block(in_channels, width, out_channels, **settings) -> BlockCount:
     Raises
     ------
     SettingError
-        for sizes that are not whole numbers of 1 or more; and, when strict, for an even kernel and
-        for an F(x) and a shortcut that cannot be added.
+        for sizes that are not whole numbers of 1 or more, and switches that are not True or False; and, when
+        strict, for an even kernel and for an F(x) and a shortcut that cannot be added.
     """
-    return _block("basic block", in_channels, width, out_channels, _two_spatial, **settings)
+    return _block("basic block", in_channels, width, out_channels, _two_spatial, size, kernel_size, stride, 1, bias,
+                  batch_norm, shortcut, projection_kernel_size, projection_bias, strict)
 
 
-def bottleneck(in_channels, width, out_channels, **settings) -> BlockCount:
+def bottleneck(in_channels, width, out_channels, *, size=320, kernel_size=3, stride=1, groups=1, bias=False,
+               batch_norm=True, shortcut="identity", projection_kernel_size=1, projection_bias=None,
+               strict=True) -> BlockCount:
     """Count He et al.'s bottleneck: 1x1 down, k x k, 1x1 up, the add, ReLU (2015, Fig. 5 right).
 
-    Settings as in `basic_block`; the stride stands on the k x k convolution, as in torchvision
-    (the authors' own code has it on the first 1x1).
+    Settings as in `basic_block`, and ``groups``, those of the k x k convolution, which must divide the
+    width: with 32 it is ResNeXt's (Xie et al. 2017, Fig. 3c). The stride stands on the k x k convolution,
+    as in torchvision (the authors' own code has it on the first 1x1).
     """
-    return _block("bottleneck", in_channels, width, out_channels, _squeeze_look_grow, **settings)
+    return _block("bottleneck", in_channels, width, out_channels, _squeeze_look_grow, size, kernel_size, stride, groups,
+                  bias, batch_norm, shortcut, projection_kernel_size, projection_bias, strict)
 
 
-# The convolutions of F(x), each as (out_channels, kernel_size, stride).
+# The convolutions of F(x), each as (out_channels, kernel_size, stride, groups).
 
 
-def _two_spatial(width, out_channels, kernel_size, stride):
-    return (width, kernel_size, stride), (out_channels, kernel_size, 1)
+def _two_spatial(width, out_channels, kernel_size, stride, _groups):
+    return (width, kernel_size, stride, 1), (out_channels, kernel_size, 1, 1)
 
 
-def _squeeze_look_grow(width, out_channels, kernel_size, stride):
-    return (width, 1, 1), (width, kernel_size, stride), (out_channels, 1, 1)
+def _squeeze_look_grow(width, out_channels, kernel_size, stride, groups):
+    return (width, 1, 1, 1), (width, kernel_size, stride, groups), (out_channels, 1, 1, 1)
 
 
-def _block(name, in_channels, width, out_channels, layers, *, size=320, kernel_size=3, stride=1, bias=False,
-           batch_norm=True, shortcut="identity", projection_kernel_size=1, projection_bias=None,
-           strict=True) -> BlockCount:
+def _block(name, in_channels, width, out_channels, layers, size, kernel_size, stride, groups, bias, batch_norm,
+           shortcut, projection_kernel_size, projection_bias, strict) -> BlockCount:
     x = (check_size("in_channels", in_channels), *check_pair("size", size))
     problem = check_block(in_channels, width, out_channels, x[1:], kernel_size, stride, shortcut,
-                          projection_kernel_size)
-    if problem and strict:
+                          projection_kernel_size, groups)
+    bias, batch_norm = check_switch("bias", bias), check_switch("batch_norm", batch_norm)
+    projection_bias = bias if projection_bias is None else check_switch("projection_bias", projection_bias)
+    if problem and check_switch("strict", strict):
         raise SettingError(problem.message)
 
     residual, shape = [], x
-    convolutions = layers(width, out_channels, kernel_size, stride)
-    for number, (channels, kernel, step) in enumerate(convolutions, start=1):
-        row = conv2d(shape, channels, kernel, stride=step, padding=kernel // 2, bias=bias, name=f"conv{number}")
+    convolutions = layers(width, out_channels, kernel_size, stride, groups)
+    for number, (channels, kernel, step, parts) in enumerate(convolutions, start=1):
+        row = conv2d(shape, channels, kernel, stride=step, padding=kernel // 2, groups=parts, bias=bias,
+                     name=f"conv{number}")
         residual.append(row)
         shape = row.output
         if batch_norm:
@@ -322,9 +331,8 @@ def _block(name, in_channels, width, out_channels, layers, *, size=320, kernel_s
     branch = []
     if problem is None or problem.where != "shortcut":
         if shortcut == "projection":
-            with_bias = bias if projection_bias is None else projection_bias
             row = conv2d(x, out_channels, projection_kernel_size, stride=stride,
-                         padding=projection_kernel_size // 2, bias=with_bias, name="projection")
+                         padding=projection_kernel_size // 2, bias=projection_bias, name="projection")
             branch.append(row)
             if batch_norm:
                 branch.append(batch_norm2d(row.output, name="projection bn"))

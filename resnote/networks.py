@@ -39,7 +39,7 @@ class SmallNet(nn.Module):
 
     def __init__(self, block: str, depth: int, *, width: int = 8, in_channels: int = 1, classes: int = 10):
         super().__init__()
-        if block not in BLOCKS:
+        if not (isinstance(block, str) and block in BLOCKS):
             raise SettingError(f"block={block!r} is not known. Use 'plain' or 'residual'.")
         n = blocks_per_stage(depth)
         width, in_channels, classes = (check_size(name, value) for name, value in (

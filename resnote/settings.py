@@ -6,6 +6,8 @@ them: both refuse the same settings with the same words.
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from operator import index
 from typing import NamedTuple
 
@@ -24,22 +26,27 @@ class Problem(NamedTuple):
 
 
 def check_block(in_channels, width, out_channels, size, kernel_size, stride, shortcut,
-                projection_kernel_size=1) -> Problem | None:
+                projection_kernel_size=1, groups=1) -> Problem | None:
     """Where a block with these settings fails, and why; None when it runs.
 
     ``size`` is (height, width), or None when it is not known yet, as when a module is built.
-    ``shortcut`` may be None: no shortcut.
+    ``shortcut`` may be None: no shortcut. ``groups`` are those of the bottleneck's k x k convolution.
 
     Raises
     ------
     SettingError
-        for sizes that are not whole numbers of 1 or more, and for an unknown shortcut.
+        for sizes that are not whole numbers of 1 or more, for groups that do not divide the width, and for an
+        unknown shortcut.
     """
     in_channels, out_channels = check_size("in_channels", in_channels), check_size("out_channels", out_channels)
     kernel_size, stride = check_size("kernel_size", kernel_size), check_size("stride", stride)
-    check_size("width", width)
+    width, groups = check_size("width", width), check_size("groups", groups)
     check_size("projection_kernel_size", projection_kernel_size)
-    if shortcut is not None and shortcut not in SHORTCUTS:
+    if width % groups:
+        below = width // groups * groups or groups
+        raise SettingError(f"groups={groups} must divide the width, and that is {width}: each group gets as many channels "
+                           f"as the next. Use a width of {below} or {below + groups}, or other groups.")
+    if not (shortcut is None or isinstance(shortcut, str) and shortcut in SHORTCUTS):
         raise SettingError(f"shortcut={shortcut!r} is not known. Use one of "
                            + ", ".join(map(repr, SHORTCUTS)) + ".")
     if kernel_size % 2 == 0:
@@ -82,6 +89,34 @@ def why_not_addable(fx, x) -> str:
             "Use a shortcut with the same stride ('projection' or 'zero-pad'), or stride 1.")
 
 
+# --- numbers and switches --------------------------------------------------------------------
+
+
+def check_number(name, value, needed, *, above=-math.inf, least=-math.inf, below=math.inf, most=math.inf) -> float:
+    """Return ``value`` as a float, or raise `SettingError` unless it is a number within the bounds; a boolean is none."""
+    try:
+        number = float(value) if isinstance(value, Real) and not is_boolean(value) else math.nan
+    except OverflowError:  # a whole number beyond all floats
+        number = math.nan
+    if not (above < number < below and least <= number <= most):
+        raise SettingError(f"{name} is {value!r}; it must be {needed}.")
+    return number
+
+
+def check_switch(name, value) -> bool:
+    """Return ``value`` as a bool, or raise `SettingError` unless it is a boolean, Python's or NumPy's."""
+    if value is True or value is False:
+        return value
+    if not is_boolean(value) or getattr(value, "ndim", 0):
+        raise SettingError(f"{name} is {value!r}; it must be True or False.")
+    return bool(value)
+
+
+def is_boolean(value) -> bool:
+    """Whether ``value`` holds truth values, Python's, NumPy's or torch's; neither library needs to be there."""
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
+
+
 # --- sizes -----------------------------------------------------------------------------------
 
 
@@ -106,7 +141,7 @@ def check_shape(shape) -> tuple[int, int, int]:
 
 
 def _is_whole(value) -> bool:
-    if isinstance(value, bool):
+    if is_boolean(value):
         return False
     try:
         index(value)
@@ -127,7 +162,7 @@ def check_padding(value) -> tuple[int, int]:
     """Return a padding, 'same' apart, as a pair of whole numbers of 0 or more, or raise `SettingError`."""
     if type(value) is int and value >= 0:
         return value, value
-    if value == "valid":
+    if isinstance(value, str) and value == "valid":  # an array would be compared number by number
         return 0, 0
     pair = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value, value)
     if not all(_is_whole(item) and item >= 0 for item in pair):

@@ -121,6 +121,9 @@ def random_blocks(number, seed):
         in_channels, width, out_channels = (random.randint(1, 6) for _ in range(3))
         settings = dict(kernel_size=random.choice((1, 3, 5)), stride=random.choice((1, 2, 3)),
                         bias=random.random() < 0.5, batch_norm=random.random() < 0.5)
+        if kind == "bottleneck":
+            settings["groups"] = random.choice((1, 1, 2, 3))
+            width *= settings["groups"]
         if kind != "plain":
             settings["shortcut"] = random.choice(SHORTCUTS)
             if settings["shortcut"] == "identity":
@@ -144,6 +147,32 @@ def test_blocks_agree_with_torch_and_torchinfo():
         assert count.rows[-1].output == output.shape[1:]
         assert count.parameters == info.total_params
         assert count.macs == flops.get_total_flops() / 2
+
+
+def test_a_resnext_bottleneck_costs_what_torch_counts_and_groups_stand_in_the_formula_of_the_middle_convolution_only():
+    """The first block of ResNeXt-50 32x4d (Xie et al. 2017, Table 1)."""
+    settings = dict(groups=32, shortcut="projection")
+    count, block = counting.bottleneck(64, 128, 256, size=56, **settings), blocks.Bottleneck(64, 128, 256, **settings)
+    with FlopCounterMode(display=False) as flops, torch.no_grad():
+        block(torch.rand(1, 64, 56, 56))
+    assert count.parameters == sum(weight.numel() for weight in block.parameters()) == 63_488
+    assert count.macs == flops.get_total_flops() / 2
+    assert [row.formula for row in count.rows if row.kind == "conv"] == [
+        "1·1·64·128", "3·3·(128/32)·128", "1·1·128·256", "1·1·64·256"]
+    assert counting.bottleneck(256, 64, 256) == counting.bottleneck(256, 64, 256, groups=1)
+
+
+@pytest.mark.parametrize("width, groups, advice", [(50, 32, "32 or 64"), (8, 32, "32 or 64"), (100, 32, "96 or 128"),
+                                                   (64, 3, "63 or 66")])
+def test_groups_that_do_not_divide_the_width_are_refused_with_widths_that_they_divide(width, groups, advice):
+    words = rf"groups={groups} must divide the width, and that is {width}.*Use a width of {advice}, or other groups"
+    for build in (counting.bottleneck, blocks.Bottleneck):
+        with pytest.raises(SettingError, match=words):
+            build(256, width, 256, groups=groups)
+        for good in map(int, advice.split(" or ")):
+            build(256, good, 256, groups=groups)
+    with pytest.raises(SettingError, match=words):       # not even a lenient count can go on
+        counting.bottleneck(256, width, 256, groups=groups, strict=False)
 
 
 def test_rows_are_the_operations_that_torch_runs():
