@@ -19,15 +19,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from copy import deepcopy
-from numbers import Real
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from resnote.settings import SettingError, check_size
+from resnote.checks import check_can_change, check_device, check_network, copied, output_of, restorer, words_for
+from resnote.settings import SettingError, check_number, check_size, check_switch
 
 # --- training --------------------------------------------------------------------------------
 
@@ -60,7 +59,7 @@ def forward(x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None,
 
     Source: Algorithm 1; §3.2 for images. Autograd can differentiate it.
     """
-    _check(x, eps, gamma=gamma, beta=beta)
+    eps = _check(x, eps, gamma=gamma, beta=beta)
     _check_count(x)
     gamma_, beta_ = 1 if gamma is None else gamma, 0 if beta is None else beta
     x_, batch = _channels_last(x)
@@ -114,7 +113,7 @@ def update(running_mean: Tensor, running_var: Tensor, cache: Cache, momentum: fl
     """
     _check_cache(cache)
     _check_vectors(cache.x, running_mean=running_mean, running_var=running_var)
-    _check_momentum(momentum)
+    momentum = _check_momentum(momentum)
     if momentum is None:
         momentum = 1 / check_size("seen", seen)
     m = _count(cache.x)
@@ -160,7 +159,7 @@ def inference(x: Tensor, mean: Tensor, var: Tensor, gamma: Tensor | None = None,
 
     Source: Algorithm 2, line 11.
     """
-    _check(x, eps, mean=mean, var=var, gamma=gamma, beta=beta)
+    eps = _check(x, eps, mean=mean, var=var, gamma=gamma, beta=beta)
     for name, vector in (("mean", mean), ("variance", var)):
         bad = vector.isfinite().logical_not().nonzero()
         if len(bad):
@@ -199,9 +198,8 @@ class BatchNorm(nn.Module):
     def __init__(self, channels: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True):
         super().__init__()
         channels = check_size("channels", channels)
-        _check_eps(eps)
-        _check_momentum(momentum)
-        self.eps, self.momentum, self.track_running_stats = eps, momentum, True
+        self.eps, self.momentum, affine = _check_eps(eps), _check_momentum(momentum), check_switch("affine", affine)
+        self.track_running_stats = True
         self.gamma = nn.Parameter(torch.ones(channels)) if affine else None
         self.beta = nn.Parameter(torch.zeros(channels)) if affine else None
         self.register_buffer("running_mean", torch.zeros(channels))
@@ -223,6 +221,16 @@ class BatchNorm(nn.Module):
 NORMS = (_BatchNorm, BatchNorm)
 
 
+def frozen_norms(network: nn.Module) -> set[nn.Module]:
+    """The batch norms that were put into eval mode while ``network`` as a whole is in training mode.
+
+    They keep their running statistics and normalize with them. In a network in eval mode none counts as
+    frozen: that is how every network is left after an evaluation.
+    """
+    return {module for module in network.modules()
+            if isinstance(module, NORMS) and network.training and not module.training}
+
+
 def _store(norm, mean, var, seen) -> None:
     norm.running_mean.copy_(mean)
     norm.running_var.copy_(var)
@@ -235,8 +243,8 @@ def estimate_population(network: nn.Module, batches: Iterable[Tensor]) -> None:
 
     Each batch goes once through a copy whose batch norms are in training mode, and all else, such as
     dropout, in eval mode. So a layer sees what the layers before it make of the batch with the batch's own
-    statistics, as it did in training; these are averaged by `population`. A batch norm that is not called
-    keeps what it has, and so do all on an error.
+    statistics, as it did in training; these are averaged by `population`. Batch norms that are not called,
+    and those that are frozen (`frozen_norms`), stay unchanged; on an error, all do.
 
     Parameters
     ----------
@@ -245,23 +253,25 @@ def estimate_population(network: nn.Module, batches: Iterable[Tensor]) -> None:
     Raises
     ------
     SettingError
-        (a ValueError) for what is no nn.Module, for no batch, for batches of several sizes, for a network
-        without running statistics, and as `forward` does.
+        (a ValueError) for a network that is no nn.Module or has no weights yet, for no batch, for batches of
+        several sizes, for a network without running statistics, and as `forward` does.
 
     Source: Algorithm 2, lines 7 to 12.
     """
     check_network(network)
+    check_can_change(network)
     if not isinstance(batches, Iterable):
         raise SettingError(f"The batches are a {type(batches).__name__}; give several tensors, such as images.split(64).")
     if isinstance(batches, Tensor):
         raise SettingError(f"The batches are one tensor of shape {tuple(batches.shape)}; several are needed. Split it "
                            "with images.split(64).")
-    twin, seen = deepcopy(network).eval(), 0
-    norms = {name: norm for name, norm in twin.named_modules()
-             if isinstance(norm, NORMS) and norm.running_mean is not None}
+    frozen = frozen_norms(network)
+    twin, seen = copied(network).eval(), 0
+    norms = {name: twin.get_submodule(name) for name, norm in network.named_modules()
+             if isinstance(norm, NORMS) and norm.running_mean is not None and norm not in frozen}
     if not norms:
-        raise SettingError("The network has no batch norm with running statistics, so there is nothing to replace. "
-                           "Build it with batch norm, and with track_running_stats=True.")
+        raise SettingError("The network has no batch norm with running statistics that may change, so there is nothing "
+                           "to replace. Build it with batch norm, with track_running_stats=True, and not all frozen.")
     calls = {name: [] for name in norms}  # (mu, var, m)
     for name, norm in norms.items():
         def note(_norm, inputs, named, calls=calls[name]):
@@ -276,7 +286,8 @@ def estimate_population(network: nn.Module, batches: Iterable[Tensor]) -> None:
         if not isinstance(batch, Tensor):
             raise SettingError(f"A batch is a {type(batch).__name__}; give the images alone, as tensors, such as "
                                "[images for images, _ in loader].")
-        twin(batch)
+        check_device(batch, twin)
+        output_of(twin, batch)
     if seen == 0:
         raise SettingError("There is no batch to take statistics from. Give several, such as images.split(64).")
     found = {}
@@ -288,22 +299,29 @@ def estimate_population(network: nn.Module, batches: Iterable[Tensor]) -> None:
                                    f"then {other}, and Algorithm 2 averages over batches of one size. Leave a smaller "
                                    "last batch out.")
         found[name] = population(means, variances, m)
-    for name, (mean, var) in found.items():
-        _store(network.get_submodule(name), mean, var, seen)
+    restore = restorer(network)
+    try:
+        for name, (mean, var) in found.items():
+            _store(network.get_submodule(name), mean, var, seen)
+    except BaseException:
+        restore()
+        raise
 
 
 # --- checks ----------------------------------------------------------------------------------
 
 
-def _check(x, eps, **vectors) -> None:
+def _check(x, eps, **vectors) -> float:
+    """eps as a float, once everything fits."""
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() not in (2, 4):
         raise SettingError(f"x is {words_for(x)}; it must be a float tensor (m, C) or (N, C, H, W). Convert it with "
                            "torch.as_tensor(x).float(); x[None] adds a missing batch axis.")
-    _check_eps(eps)
+    eps = _check_eps(eps)
     if x.new_tensor(eps) == 0:
         raise SettingError(f"eps is {eps!r}, and {x.dtype}, the dtype of x, rounds that to 0: a channel of variance 0 could "
                            "not be divided by its root. Use 1e-5.")
     _check_vectors(x, **vectors)
+    return eps
 
 
 def _check_vectors(x, **vectors) -> None:
@@ -321,21 +339,16 @@ def _check_cache(cache) -> None:
                            "y, cache = forward(x).")
 
 
-def _check_eps(eps) -> None:
-    if isinstance(eps, bool) or not isinstance(eps, Real) or not 0 < eps < math.inf:
-        raise SettingError(f"eps is {eps!r}; it must be a small number above 0, so that a channel of variance 0 can be "
-                           "divided by its root. Use 1e-5.")
+def _check_eps(eps) -> float:
+    return check_number("eps", eps, "a small number above 0, so that a channel of variance 0 can be divided by its root. "
+                        "Use 1e-5", above=0)
 
 
-def _check_momentum(momentum) -> None:
-    if momentum is not None and (isinstance(momentum, bool) or not isinstance(momentum, Real) or not 0 <= momentum <= 1):
-        raise SettingError(f"momentum is {momentum!r}; it is the share of the new batch in the running average, 0 to "
-                           "1, or None for the plain average of all batches. Use 0.1.")
-
-
-def check_network(network) -> None:
-    if not isinstance(network, nn.Module):
-        raise SettingError(f"The network is a {type(network).__name__}; it must be an nn.Module, and comes first.")
+def _check_momentum(momentum) -> float | None:
+    if momentum is None:
+        return None
+    return check_number("momentum", momentum, "the share of the new batch in the running average, 0 to 1, or None for "
+                        "the plain average of all batches. Use 0.1", least=0, most=1)
 
 
 def _check_count(x) -> None:
@@ -365,8 +378,3 @@ def _count(x) -> int:
 def _channels_last(x) -> tuple[Tensor, tuple[int, ...]]:
     """x as (m, C) or (N, H, W, C), to which any (C) fits, and the axes of the mini-batch: all but the last."""
     return x.movedim(1, -1), tuple(range(x.dim() - 1))
-
-
-def words_for(value) -> str:
-    """What was given in the place of a tensor, for a sentence: its dtype and shape, or its type."""
-    return f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -8,7 +8,8 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from resnote.batchnorm import NORMS, BatchNorm, check_network, line_11
+from resnote.batchnorm import NORMS, BatchNorm, line_11
+from resnote.checks import check_device, check_network, copied, restorer, words_for
 from resnote.settings import SettingError
 
 LAYERS = (nn.Conv2d, nn.Linear)  # that a batch norm can be folded into
@@ -18,14 +19,17 @@ def fold(layer: nn.Module, norm: nn.Module) -> nn.Module:
     """A new layer that computes norm(layer(x)) alone, with a bias; the two given stay as they are.
 
     ``layer`` is an nn.Conv2d or nn.Linear, ``norm`` the batch norm behind it, in eval mode. Raises
-    `SettingError` for other layers, for a norm in training mode or without running statistics, and for
-    channel counts that differ.
+    `SettingError` for other layers, for one that computes its weight, as with weight_norm, for a norm in
+    training mode or without running statistics, and for channel counts that differ.
 
     Source: Algorithm 2, line 11, with x = Wu + b: y = (scale · W) u + (scale · b + shift).
     """
     if type(layer) not in LAYERS or not isinstance(norm, NORMS):
         raise SettingError(f"fold got a {type(layer).__name__} and a {type(norm).__name__}; it needs an nn.Conv2d or "
                            "nn.Linear, then the batch norm behind it.")
+    if not _holds_its_weight(layer):
+        raise SettingError("The layer computes its weight anew at every call, as with weight_norm or pruning, so nothing "
+                           "can be written into it. Make the weight a plain one first, as torch's remove_weight_norm does.")
     if norm.training:
         raise SettingError("The batch norm is in training mode, where its mean and variance are those of each batch: "
                            "nothing is fixed, and nothing can be folded. Call eval() first.")
@@ -60,9 +64,9 @@ def fold_network(network: nn.Module, images: Tensor) -> nn.Module:
     Raises
     ------
     SettingError
-        (a ValueError) for a network of which a part is in training mode or that fails in float64, for a
-        batch norm without running statistics, and for outputs that differ, naming the pairs, as where something else uses the output
-        of the layer too.
+        (a ValueError) for a network of which a part is in training mode, that cannot be copied or that fails in
+        float64, for a batch norm without running statistics, and for outputs that differ, naming the pairs, as
+        where something else uses the output of the layer too.
     """
     check_network(network)
     training = [name for name, module in network.named_modules() if module.training]
@@ -73,21 +77,25 @@ def fold_network(network: nn.Module, images: Tensor) -> nn.Module:
     if not isinstance(images, Tensor) or not images.is_floating_point():
         what = images.dtype if isinstance(images, Tensor) else f"a {type(images).__name__}"
         raise SettingError(f"The images are {what}; give one small batch as a float tensor, such as data.test_images[:8].")
-    exact, images = deepcopy(network).double(), images.double()
+    check_device(images, network)
+    exact, given, images = copied(network).double(), images, images.double()
+    restore = restorer(exact)
     try:
         pairs, output = _pairs(exact, images)
     except RuntimeError as error:
-        raise SettingError("The network fails on these images in float64, where it is compared with its folded copy: "
-                           f"{error}") from error
+        how = "" if _fails(copied(network), given) else " in float64, where it is compared with its folded copy"
+        raise SettingError(f"The network fails on these images{how}: {error}") from error
+    restore()  # a network may change itself when it is called
     if not isinstance(output, Tensor) or output.numel() == 0 or not output.isfinite().all():
-        raise SettingError("What the network gives for these images is no tensor of finite numbers, so the folded "
-                           "network cannot be compared with it. Give images for which it is.")
+        raise SettingError(f"What the network gives for these images, {words_for(output)}, is no tensor of finite numbers, "
+                           "so the folded network cannot be compared with it. Let its forward return one tensor, and give "
+                           "images for which that is finite.")
     if not _agrees(_folded(exact, pairs), images, output):
         wrong = [pair for pair in pairs if not _agrees(_folded(exact, [pair]), images, output)]
         raise SettingError(
             f"The output changes with {', '.join(f'{norm} folded into {layer}' for layer, norm in wrong or pairs)}. "
-            "Only the batch norm may use the layer's output, both must be called once and as modules, and no hook "
-            "may change a value. Fold the other pairs with fold(layer, norm).")
+            "Only the batch norm may use the layer's output, both must be called once and as modules, and neither a "
+            "hook nor the network itself may change a value. Fold the other pairs with fold(layer, norm).")
     return _folded(network, pairs)
 
 
@@ -108,7 +116,7 @@ def _pairs(network, images) -> tuple[list[tuple[str, str]], Tensor]:
 
     with ExitStack() as hooks:
         for module in names:
-            if type(module) in LAYERS:
+            if type(module) in LAYERS and _holds_its_weight(module):
                 hooks.callback(module.register_forward_hook(note_output).remove)
             elif isinstance(module, NORMS):
                 hooks.callback(module.register_forward_pre_hook(note_input, with_kwargs=True).remove)
@@ -117,7 +125,7 @@ def _pairs(network, images) -> tuple[list[tuple[str, str]], Tensor]:
 
 
 def _folded(network, pairs) -> nn.Module:
-    folded, new = deepcopy(network), {}
+    folded, new = copied(network), {}
     for layer, norm in pairs:
         layer, norm = folded.get_submodule(layer), folded.get_submodule(norm)
         new |= {layer: fold(layer, norm), norm: nn.Identity().eval()}
@@ -125,6 +133,19 @@ def _folded(network, pairs) -> nn.Module:
         if module in new:
             folded.set_submodule(name, new[module])
     return folded
+
+
+def _holds_its_weight(layer) -> bool:
+    """False where a hook computes the weight; a parametrization makes another class of the layer."""
+    return "weight" in layer._parameters
+
+
+def _fails(network, images) -> bool:
+    try:
+        network(images)
+    except RuntimeError:
+        return True
+    return False
 
 
 def _agrees(folded, images, output) -> bool:

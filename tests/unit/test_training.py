@@ -19,7 +19,7 @@ from jupyter_client.manager import start_new_kernel
 from torch import nn
 from torch.testing import assert_close
 
-from resnote import training
+from resnote import progress, training
 from resnote.batchnorm import BatchNorm
 from resnote.settings import SettingError
 from resnote.training import History, Progress, error, fit
@@ -276,7 +276,7 @@ def test_threads_handler_modes_layout_and_random_state_are_as_before_even_after_
     else:
         fit(module, data())
     threads, during, mode = seen[0]
-    assert threads == 1 and during is not handler and mode
+    assert threads == 1 and during is not handler and not mode  # what was put into eval mode alone stays in it
     assert torch.get_num_threads() == 2
     assert signal.getsignal(signal.SIGINT) is handler
     assert [part.training for part in module.modules()] == modes and not module[3].training
@@ -630,7 +630,7 @@ def shown(monkeypatch):
     handle = SimpleNamespace(update=lambda bundle, raw: states.append(bundle))
     monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=object()))
     monkeypatch.setattr("IPython.display.display", lambda bundle, raw, display_id: states.append(bundle) or handle)
-    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
     states_and_clock = SimpleNamespace(states=states, clock=clock)
     states_and_clock.texts = lambda: [bundle["text/plain"] for bundle in states]
     return states_and_clock
