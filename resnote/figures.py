@@ -10,6 +10,7 @@ from io import StringIO
 from itertools import cycle
 
 import matplotlib
+import matplotlib.style
 from matplotlib.figure import Figure
 
 from resnote.diagrams import POINTWISE, SPATIAL, as_image
@@ -22,12 +23,24 @@ STYLE = {
 DASHES = "-", "--", "-.", ":"
 
 
+def _our_style():
+    """matplotlib's defaults and `STYLE`, whatever style the reader has chosen; on leaving, the reader's again."""
+    return matplotlib.style.context(STYLE, after_reset=True)
+
+
+def _plain(numbers):
+    """Tensors as NumPy arrays, in lists too: NumPy warns of a conversion that it has to ask a tensor for."""
+    if hasattr(numbers, "detach"):
+        return numbers.detach().cpu().numpy()
+    return [_plain(number) for number in numbers] if isinstance(numbers, (list, tuple)) else numbers
+
+
 class Picture:
     """A finished figure with its alt text, shown as the last expression of a cell."""
 
     def __init__(self, figure: Figure, alt: str):
         out = StringIO()
-        with matplotlib.rc_context(STYLE):
+        with _our_style():
             figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
         self.svg, self.alt = out.getvalue(), alt
 
@@ -40,13 +53,13 @@ class Picture:
 
 def images(grid, titles, row_names, alt) -> Picture:
     """Rows of grey images, (H, W) each, all rows under the same column titles."""
-    with matplotlib.rc_context(STYLE):
+    with _our_style():
         rows, columns = len(grid), len(grid[0])
         figure = Figure(figsize=(2.3 * columns, 2.3 * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
         for i, row in enumerate(grid):
             for j, image in enumerate(row):
-                axes[i][j].imshow(image, cmap="gray")
+                axes[i][j].imshow(_plain(image), cmap="gray")
                 axes[i][j].set(xticks=[], yticks=[])
                 axes[i][j].spines[:].set(visible=True, color="#BBBBBB")        # near-white pixels would melt into the page
                 if i == 0:
@@ -61,13 +74,13 @@ def shares(rows, kinds, alt) -> Picture:
     ``kinds`` maps a kind to its words in the legend: "pointwise", "spatial" and "other".
     """
     colours = {"pointwise": POINTWISE, "spatial": SPATIAL, "other": "#D0D0D0"}
-    with matplotlib.rc_context(STYLE):
+    with _our_style():
         figure = Figure(figsize=(8.6, 0.72 * len(rows) + 1.0), layout="constrained")
         axes = figure.subplots()
         for place, parts in enumerate(rows.values()):
             total, left = sum(value for _, value, _ in parts), 0
             for label, value, kind in parts:
-                share = 100 * value / total
+                share = float(100 * value / total)
                 axes.barh(place, share, left=left, color=colours[kind], edgecolor="white", linewidth=1.5)
                 if share >= 5:
                     axes.text(left + share / 2, place, f"{label}\n{share:.0f} %", ha="center", va="center", fontsize=9)
@@ -86,11 +99,12 @@ def curves(panels, alt) -> Picture:
 
     ``panels`` is a list of (title, y label, {label: (widths, shares)}).
     """
-    with matplotlib.rc_context(STYLE):
+    with _our_style():
         figure = Figure(figsize=(4.4 * len(panels), 4), layout="constrained")
         for axes, (title, ylabel, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
             for (label, (x, y)), marker in zip(lines.items(), cycle("osD^")):
-                axes.plot(x, y, marker=marker, label=label)
+                x = _plain(x)
+                axes.plot(x, _plain(y), marker=marker, label=label)
             axes.set_xscale("log", base=2)
             axes.set(title=title, ylabel=ylabel, xlabel="width of the squeeze", xticks=x, xticklabels=x, ylim=(0, 1.06))
             axes.minorticks_off()
@@ -100,11 +114,11 @@ def curves(panels, alt) -> Picture:
 
 def functions(x, panels, alt) -> Picture:
     """Functions of one variable; ``panels`` is {title: {label: values}}, side by side."""
-    with matplotlib.rc_context(STYLE):
+    with _our_style():
         figure = Figure(figsize=(4.4 * len(panels), 3.4), layout="constrained")
         for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
             for (label, y), dashes in zip(lines.items(), cycle(DASHES)):
-                axes.plot(x, y, dashes, label=label, linewidth=2)
+                axes.plot(_plain(x), _plain(y), dashes, label=label, linewidth=2)
             axes.set(title=title, xlabel="z", ylim=(-1.15, 1.6))
             axes.legend(frameon=False, loc="upper left")
         return Picture(figure, alt)
@@ -115,13 +129,13 @@ def learning(curves, alt) -> Picture:
 
     A run interrupted in its first epoch has an empty list, and no line.
     """
-    with matplotlib.rc_context(STYLE):
+    with _our_style():
         figure = Figure(figsize=(7, 3.4), layout="constrained")
         axes = figure.subplots()
         for number, ((label, lines), dashes) in enumerate(zip(curves.items(), cycle(DASHES))):
             lines = lines if lines and isinstance(lines[0], (list, tuple)) else [lines]
             for seed, line in enumerate(lines):
-                axes.plot(range(1, len(line) + 1), [100 * e for e in line], dashes, color=f"C{number}", linewidth=2,
+                axes.plot(range(1, len(line) + 1), _plain([100 * e for e in line]), dashes, color=f"C{number}", linewidth=2,
                           label=f"{label}, {len(lines)} seeds" if len(lines) > 1 and seed == 0 else
                           label if seed == 0 else None)
         axes.set(xlabel="epoch", ylabel="error, %", ylim=(0, 100))
@@ -131,11 +145,11 @@ def learning(curves, alt) -> Picture:
 
 def by_layer(lines, ylabel, alt) -> Picture:
     """One positive value a layer, on a logarithmic axis; ``lines`` is {label: values}."""
-    with matplotlib.rc_context(STYLE):
+    with _our_style():
         figure = Figure(figsize=(7, 3.4), layout="constrained")
         axes = figure.subplots()
         for (label, values), marker in zip(lines.items(), cycle("osD^")):
-            axes.plot(range(1, len(values) + 1), values, marker=marker, markersize=4, label=label)
+            axes.plot(range(1, len(values) + 1), _plain(values), marker=marker, markersize=4, label=label)
         axes.set(xlabel="layer", ylabel=ylabel, yscale="log")
         axes.legend(frameon=False)
         return Picture(figure, alt)
@@ -144,14 +158,14 @@ def by_layer(lines, ylabel, alt) -> Picture:
 def dots(groups, xlabel, ylabel, alt) -> Picture:
     """Every value a dot, none averaged: shares, 0 to 1, by category; ``groups`` is {label: {category: [shares]}}."""
     categories = list(dict.fromkeys(category for values in groups.values() for category in values))
-    with matplotlib.rc_context(STYLE):
+    with _our_style():
         figure = Figure(figsize=(7, 3.4), layout="constrained")
         axes = figure.subplots()
         for number, ((label, values), marker) in enumerate(zip(groups.items(), cycle("osD^"))):
             beside = 0.24 * (number - (len(groups) - 1) / 2)  # groups stand beside each other, seeds spread a little
             x, y = zip(*((categories.index(category) + beside + 0.016 * (n - len(shares) / 2), 100 * share)
                          for category, shares in values.items() for n, share in enumerate(shares)))
-            axes.plot(x, y, marker, markersize=5.5, markeredgecolor="white", markeredgewidth=0.5, label=label)
+            axes.plot(x, _plain(y), marker, markersize=5.5, markeredgecolor="white", markeredgewidth=0.5, label=label)
         axes.set(xticks=range(len(categories)), xticklabels=categories, xlabel=xlabel, ylabel=ylabel, ylim=(-3, 103))
         if len(groups) > 1:     # above the frame, where its marks are not taken for dots
             axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=3)
@@ -160,11 +174,11 @@ def dots(groups, xlabel, ylabel, alt) -> Picture:
 
 def by_step(lines, ylabel, alt) -> Picture:
     """A number at each step of training; ``lines`` is {label: values}."""
-    with matplotlib.rc_context(STYLE):
+    with _our_style():
         figure = Figure(figsize=(7, 3.4), layout="constrained")
         axes = figure.subplots()
         for (label, values), dashes in zip(lines.items(), ("-", "--", "-.", ":")):
-            axes.plot(range(1, len(values) + 1), values, dashes, linewidth=2, label=label)
+            axes.plot(range(1, len(values) + 1), _plain(values), dashes, linewidth=2, label=label)
         axes.set(xlabel="step", ylabel=ylabel)
         axes.legend(frameon=False)
         return Picture(figure, alt)

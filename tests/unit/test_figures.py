@@ -1,8 +1,16 @@
 """A figure shows the numbers that it was given, under the names that it was given."""
 
+import re
+import warnings
+
+import matplotlib
+import matplotlib.style
+import nbformat
 import numpy as np
 import pytest
+import torch
 from matplotlib.colors import to_rgb
+from save_notebooks import NOTEBOOKS
 
 from resnote import figures
 
@@ -123,3 +131,43 @@ def test_every_line_stands_out_from_the_card_and_every_text_from_what_it_lies_on
         assert contrast(text.get_color(), bar.get_facecolor()[:3]) >= 4.5
     for text in (axes.xaxis.label, axes.title, *axes.get_xticklabels(), *axes.get_yticklabels()):
         assert contrast(text.get_color(), "white") >= 4.5
+
+
+KINDS = {"pointwise": "1×1", "spatial": "3×3"}
+# Every figure, from values that ``made`` turns into what a lesson has.
+EVERY_FIGURE = {
+    "images": lambda made: figures.images([[made([[0, 1], [2, 3]])]], ["a"], ["b"], ""),
+    "shares": lambda made: figures.shares({"MACs": [("a", made(3), "pointwise"), ("b", made(1), "spatial")]}, KINDS, ""),
+    "curves": lambda made: figures.curves([("t", "y", {"a": (made([1, 2, 4]), made([0.75, 0.5, 0.125]))})], ""),
+    "functions": lambda made: figures.functions(made([0, 1]), {"v": {"f": made([1, 2])}}, ""),
+    "learning": lambda made: figures.learning({"a": [made(0.5), made(0.25)], "b": [[made(0.5)], [made(0.75)]]}, ""),
+    "by_layer": lambda made: figures.by_layer({"a": made([1.0, 10.0])}, "norm", ""),
+    "dots": lambda made: figures.dots({"a": {8: [made(0.5)], 44: made([0.25])}}, "layers", "error, %", ""),
+    "by_step": lambda made: figures.by_step({"a": made([1.0, 2.0])}, "y", ""),
+}
+every_figure = pytest.mark.parametrize("figure", EVERY_FIGURE.values(), ids=EVERY_FIGURE)
+
+
+def test_every_figure_that_a_lesson_draws_is_listed_here():
+    source = "".join(cell.source for path in NOTEBOOKS.glob("*.ipynb") for cell in nbformat.read(path, 4).cells)
+    assert set(re.findall(r"figures\.(\w+)\(", source)) == EVERY_FIGURE.keys()
+
+
+@every_figure
+def test_a_picture_does_not_depend_on_the_readers_style_and_leaves_it_as_it_was(figure):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        usual = figure(lambda values: values).svg
+        for style in ("dark_background", "ggplot"):
+            matplotlib.style.use(style)
+            matplotlib.rcParams.update({"lines.linewidth": 7, "axes.xmargin": 0.4, "font.family": "monospace", "savefig.pad_inches": 2})
+            readers = dict(matplotlib.rcParams)
+            assert figure(lambda values: values).svg == usual
+            assert dict(matplotlib.rcParams) == readers
+
+
+@every_figure
+def test_a_tensor_is_drawn_as_the_same_numbers_in_a_list_are_and_without_a_warning(figure):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert figure(torch.tensor).svg == figure(lambda values: values).svg
