@@ -46,20 +46,10 @@ clean:
 	$(PYTHON) -m venv .venv
 	touch $@
 
-# JupyterLab would ask about news and look for updates; nothing here fetches anything at run time. Long lines of code
-# wrap in a narrow window.
-SETTINGS := .venv/share/jupyter/lab/settings
-OVERRIDES := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}, \
-	"@jupyterlab/notebook-extension:tracker": {"codeCellConfig": {"lineNumbers": false, "lineWrap": true}}}
-
-.venv/lab: .venv/made pyproject.toml constraints.txt | $(SETTINGS)/overrides.json
+.venv/lab: .venv/made pyproject.toml constraints.txt resnote/jupyterlab.json
 	@echo "Installing into .venv; the first time this takes a minute or more."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
-
-$(SETTINGS)/overrides.json: .venv/made Makefile
-	mkdir -p $(SETTINGS)
-	echo '$(OVERRIDES)' > $@
 
 .venv/test: .venv/lab
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
