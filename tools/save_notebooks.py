@@ -14,9 +14,13 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from resnote.explorers.saved import VIEW as WIDGET_VIEW
+
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+# Without the exporter `nbconvert --to script` would leave the prose out. The kernel adds Python's version, which differs.
+LANGUAGE = {"codemirror_mode": {"name": "ipython", "version": 3}, "file_extension": ".py", "mimetype": "text/x-python",
+            "name": "python", "nbconvert_exporter": "python", "pygments_lexer": "ipython3"}
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
@@ -30,8 +34,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
 
 def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Drop what differs between two runs, and what a reader without a kernel cannot use."""
-    language = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
-    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": language})
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE})
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({"tags": sorted(cell.metadata.tags)} if cell.metadata.get("tags") else {})
         for output in cell.get("outputs", []):

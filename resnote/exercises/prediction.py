@@ -8,6 +8,7 @@ import ipywidgets as widgets
 
 from resnote.exercises.base import COLOURS, MARKS, Note
 from resnote.explorers.names import NAMED, QUESTION, REGION, ControlNames
+from resnote.explorers.saved import KeepsStill, bundle
 
 
 class Prediction:
@@ -45,9 +46,9 @@ class Prediction:
                  f"<details><summary>Answer</summary><p><b>{escape(self.answer)}.</b> "
                  f"{escape(self.choices[self.answer])}</p></details>")
         text = f"{self.question}\n" + "\n".join(f"  - {choice}" for choice in self.choices)
-        live = self.widget()._repr_mimebundle_(**kwargs) or {}
-        view = "application/vnd.jupyter.widget-view+json"
-        return {"text/plain": text, "text/html": still} | ({view: live[view]} if view in live else {})
+        widget = self.widget()
+        KeepsStill(shown=widget.model_id)
+        return bundle(widget, text, still, **kwargs)
 
 
 _WAITING = Note(MARKS["not answered yet"], "no guess yet", "choose one, then run on.")._repr_html_()

@@ -17,6 +17,7 @@ import ipywidgets as widgets
 
 from resnote.charts import number
 from resnote.explorers.names import NAMED, REGION, STEPS, ControlNames
+from resnote.explorers.saved import KeepsStill, bundle
 
 # One width for every label and one for every control, so that the tracks line up.
 CONTROL_STYLE = {"description_width": "120px"}
@@ -100,6 +101,7 @@ class Explorer:
                                     ControlNames(layout={"display": "none"})])
         self.widget.add_class(NAMED)
         self.views["live"].add_class(REGION)
+        KeepsStill(shown=self.widget.model_id)
 
     # What a subclass says.
 
@@ -170,11 +172,7 @@ class Explorer:
 
     def _repr_mimebundle_(self, **kwargs):
         """The widget where there is a kernel, and the still beside it for where there is none."""
-        still = self.still(self.state)
-        data = {"text/plain": _words(self.says(None, self.state)), "text/html": still}
-        live = self.widget._repr_mimebundle_(**kwargs) or {}
-        view = "application/vnd.jupyter.widget-view+json"
-        return data | ({view: live[view]} if view in live else {})
+        return bundle(self.widget, _words(self.says(None, self.state)), self.still(self.state), **kwargs)
 
 
 def _live(sentence: str) -> str:

@@ -98,8 +98,8 @@ def running_lab(root: Path | str, timeout: float = 60) -> Iterator[Lab]:
         for name, settings in SETTINGS.items():
             file = Path(home, "settings/@jupyterlab", f"{name}.jupyterlab-settings")
             file.parent.mkdir(parents=True)
-            file.write_text(json.dumps(settings))
-        with open(lab.log, "w") as log:
+            file.write_text(json.dumps(settings), encoding="utf-8")
+        with open(lab.log, "w", encoding="utf-8") as log:
             # A session of its own, so that Ctrl-C reaches this process first and the server is stopped below.
             server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
@@ -116,7 +116,7 @@ def _wait_until_ready(lab: Lab, server: subprocess.Popen, timeout: float) -> Non
             return lab.api("status")
         except OSError:
             time.sleep(0.05)
-    raise RuntimeError(f"JupyterLab ended, or was not ready within {timeout} s. Its log:\n{lab.log.read_text()}")
+    raise RuntimeError(f"JupyterLab ended, or was not ready within {timeout} s. Its log:\n{lab.log.read_text(encoding='utf-8')}")
 
 
 def _stop(server: subprocess.Popen) -> None:

@@ -21,7 +21,7 @@ def run(code):
 
 def test_make_test_runs_the_lessons_behind_the_block():
     """As the Makefile has it: nbval starts each kernel in another folder, where a relative path would lead nowhere."""
-    recipe = re.search(r"^test:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)[1]
+    recipe = re.search(r"^test:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)[1]
     (lessons,) = (line for line in recipe.replace("\\\n", "").splitlines() if "--nbval" in line)
     assert "PYTHONPATH='$(CURDIR)/tests/offline' " in lessons
 

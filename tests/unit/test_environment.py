@@ -1,6 +1,8 @@
-"""environment.yml, pyproject.toml and constraints.txt name the same packages in ranges that agree."""
+"""environment.yml, pyproject.toml and constraints.txt name the same packages in ranges that agree; settings come with them."""
 
+import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -15,7 +17,7 @@ CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
 
 
 def pyproject():
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def requirements(*extras):
@@ -25,19 +27,19 @@ def requirements(*extras):
 
 def conda():
     """Conda's package names and ranges; the file is flat enough to read by line."""
-    lines = re.findall(r"^  - ([\w-]+)(\S*)$", (ROOT / "environment.yml").read_text(), re.M)
+    lines = re.findall(r"^  - ([\w-]+)(\S*)$", (ROOT / "environment.yml").read_text(encoding="utf-8"), re.M)
     return {name: spec for name, spec in lines if name not in ("conda-forge", "nodefaults", "pip")}
 
 
 def pinned():
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     return {canonicalize_name(name): version for name, version in
             (line.split("==") for line in lines if line and not line.startswith("#"))}
 
 
 def test_conda_and_pip_get_the_same_packages_in_the_same_ranges():
+    """Those of the lessons: what the tests import, `make test` installs."""
     ours = {CONDA_NAMES.get(name, name): spec for name, spec in requirements().items()}
-    ours["nbval"], ours["pytest"] = requirements("test")["nbval"], requirements("test")["pytest"]
     theirs = conda()
     python = theirs.pop("python")
     assert theirs.keys() == ours.keys()
@@ -53,8 +55,8 @@ def test_the_tested_versions_lie_in_the_ranges():
 def test_the_pythons_are_the_same_everywhere():
     (major, low), (_, high) = PYTHONS
     assert pyproject()["requires-python"] == f">={major}.{low},<{major}.{high + 1}"
-    assert f"({major}, {low}) <= sys.version_info[:2] <= ({major}, {high})" in (ROOT / "Makefile").read_text()
-    assert f"You need Python {major}.{low}, {major}.{low + 1} or {major}.{high}." in (ROOT / "README.md").read_text()
+    assert f"({major}, {low}) <= sys.version_info[:2] <= ({major}, {high})" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"You need Python {major}.{low}, {major}.{low + 1} or {major}.{high}." in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_tested_torch_is_named_exactly():
@@ -66,3 +68,11 @@ def test_the_installed_versions_are_the_tested_ones():
     from importlib.metadata import version
     for name in requirements("test"):
         assert version(name).split("+")[0] == pinned()[canonicalize_name(name)], name
+
+
+def test_however_it_was_installed_jupyterlab_gets_the_courses_settings():
+    """The wheel brings them, an editable one too; overrides.d is where JupyterLab looks for those of a package."""
+    settings = (ROOT / "resnote" / "jupyterlab.json").read_text(encoding="utf-8")
+    assert json.loads(settings).keys() == {"@jupyterlab/apputils-extension:notification", "@jupyterlab/notebook-extension:tracker"}
+    installed = Path(sys.prefix, "share", "jupyter", "lab", "settings", "overrides.d", "resnote.json")
+    assert installed.read_text(encoding="utf-8") == settings

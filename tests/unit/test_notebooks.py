@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import nbformat
 import pytest
-from nbconvert import HTMLExporter
+from nbconvert import HTMLExporter, ScriptExporter
 from save_notebooks import NOTEBOOKS, WIDGET_VIEW, normalise
 from source_coverage import asserts, names
 
@@ -115,6 +115,15 @@ def test_the_explorer_needs_the_import_cell_and_no_other(path):
 @lessons
 def test_no_cell_scrolls(path):
     assert all(len(cell.source.splitlines()) <= 22 for cell in code_cells(path))
+
+
+@lessons
+def test_as_a_script_it_keeps_its_prose_as_comments(path):
+    script, resources = ScriptExporter().from_filename(path)
+    assert resources["output_extension"] == ".py"
+    compile(script, path.stem, "exec")
+    lines = [line for cell in read(path).cells if cell.cell_type == "markdown" for line in cell.source.splitlines() if line]
+    assert len(lines) > 10 and {f"# {line}" for line in lines} <= set(script.splitlines())
 
 
 class Images(HTMLParser):
