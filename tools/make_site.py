@@ -11,6 +11,16 @@ from nbconvert import HTMLExporter
 from save_notebooks import NOTEBOOKS
 
 
+# On paper nothing scrolls: code wraps, and a table takes the width there is.
+PRINT = """<style>@media print {
+pre, code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
+table { table-layout: auto !important; min-width: 0 !important; max-width: 100% !important; font-size: 10px !important; }
+td, th { white-space: normal !important; max-width: none !important; padding: 2px 4px !important; }
+img, svg { max-width: 100% !important; height: auto; break-inside: avoid; }
+div { overflow: visible !important; }
+}</style>"""
+
+
 def page(path: Path) -> str:
     """One lesson as HTML that needs no other file and no other machine."""
     # The exporter would have these three fetched from elsewhere; no lesson needs them.
@@ -18,6 +28,7 @@ def page(path: Path) -> str:
     html, _ = exporter.from_filename(path)
     html = re.sub(r'<script[^>]* src="[^"]*"[^>]*>\s*</script>', "", html)
     html = re.sub(r'<script[^>]* type="module"[^>]*>.*?</script>', "", html, flags=re.S)
+    html = html.replace("</head>", f"{PRINT}</head>", 1)
     return re.sub(r'href="([\w-]+)\.ipynb"', r'href="\1.html"', html)
 
 

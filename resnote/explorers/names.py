@@ -20,6 +20,8 @@ class ControlNames(anywidget.AnyWidget):
     _esm = """
     const set = (element, name, value) => element?.getAttribute(name) !== value && element?.setAttribute(name, value);
 
+    const MOVES = /^(Arrow|Page|Home$|End$)/;
+
     function tell(box, choices) {
         for (const control of box.querySelectorAll(".widget-slider, .widget-dropdown")) {
             const parts = [control.closest(".GROUP")?.querySelector("b"), control.querySelector(".widget-label")];
@@ -51,8 +53,14 @@ class ControlNames(anywidget.AnyWidget):
     function render({ el }) {
         const choices = `choices-${Math.random()}`;
         let request, observer;
-        // JupyterLab would take the arrow keys, to go to another cell.
-        const keep = event => event.key.startsWith("Arrow") && event.target.name === choices && event.stopPropagation();
+        // The keys that move a slider or a choice would also go to another cell, or scroll the page, where the front end
+        // has bound them; its commands pass by what carries this attribute. Other keys, Shift+Enter say, stay its own.
+        const keep = ({ key, target }) => {
+            if (!MOVES.test(key) || target.name !== choices && !target.matches?.("[role=slider]")) return;
+            if (!target.closest(".NAMED")?.contains(el)) return;
+            target.setAttribute("data-lm-suppress-shortcuts", "true");
+            setTimeout(() => target.removeAttribute("data-lm-suppress-shortcuts"));
+        };
         window.addEventListener("keydown", keep, true);
         const start = () => {
             const box = el.closest(".NAMED");
@@ -75,3 +83,14 @@ class ControlNames(anywidget.AnyWidget):
     export default { render };
     """.replace("NAMED", NAMED).replace("GROUP", GROUP).replace("QUESTION", QUESTION).replace("STEPS", STEPS).replace(
         "REGION", REGION)
+
+    # In a window as narrow as a phone, or enlarged to four times, a label stands above its control: beside it there would
+    # be no room for a track.
+    _css = """
+    @media (max-width: 520px) {
+        .NAMED .widget-hbox, .NAMED .widget-inline-hbox { flex-wrap: wrap; }
+        .NAMED .widget-inline-hbox { height: auto !important; }
+        .NAMED .widget-inline-hbox > .widget-label { flex: 1 0 100%; width: 100% !important; text-align: left; }
+        .NAMED .widget-inline-hbox > .slider-container { flex: 1 1 80px; }
+    }
+    """.replace("NAMED", NAMED)

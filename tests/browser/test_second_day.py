@@ -1,4 +1,5 @@
-"""A lesson that was run, saved and closed is opened again: stills where widgets were, and no error."""
+"""A lesson that was run, saved and closed is opened again: stills where widgets were, and no error. And it is read elsewhere:
+on paper, in a window as narrow as a phone, and in a front end that has bound the arrow keys."""
 
 import json
 import re
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from lab import open_notebook, running_lab, screenshot
+from lab import Slider, open_notebook, running_lab, screenshot
 from page import SCREENSHOTS, ExplorerPage
+from make_site import main
 from save_notebooks import NOTEBOOKS
 from test_lessons import EXPLORERS, grouped, sources
 
@@ -162,3 +164,58 @@ def test_a_lesson_saved_without_being_run_shows_stills(lab, lesson, reopen):
     notebook = reopen(lab)
     assert is_trusted(notebook)
     assert_stills(notebook, lesson, "not_run_trusted")
+
+
+@pytest.mark.parametrize("lesson", grouped(["00_start_here"]), indirect=True)
+def test_keys_that_move_a_slider_reach_no_command_of_the_front_end_and_other_keys_do(lab, lesson, reopen):
+    """Notebook 7 binds → and Home in a notebook; here JupyterLab is given such bindings."""
+    notebook = reopen(lab)
+    run_widgets(notebook, lesson)
+    notebook.page.evaluate(
+        """() => {
+            window.taken = [];
+            for (const key of ['ArrowRight', 'ArrowUp', 'Home', 'Shift Enter']) {
+                jupyterapp.commands.addCommand(`test:${key}`, {execute: () => taken.push(key)});
+                jupyterapp.commands.addKeyBinding({command: `test:${key}`, keys: [key], selector: '.jp-Notebook'});
+            }
+        }""")
+    slider = Slider(notebook.output("explorer").locator(".resnote-slope"))
+    for key, value in (("ArrowRight", "2"), ("ArrowUp", "3"), ("Home", "−5")):
+        slider.press(key)
+        assert slider.value.replace("-", "−") == value
+        assert slider.handle.and_(notebook.page.locator(":focus")).count() == 1
+    assert notebook.page.evaluate("taken") == []
+    slider.press("Shift+Enter")
+    assert notebook.page.evaluate("taken") == ["Shift Enter"]
+    notebook.output("explorer").get_by_role("button").first.press("Home")       # which moves nothing there
+    assert notebook.page.evaluate("taken") == ["Shift Enter", "Home"]
+
+
+@pytest.mark.parametrize("lesson", grouped(["03_bottleneck"]), indirect=True)
+def test_in_a_window_as_narrow_as_a_phone_every_slider_has_a_track_and_nothing_is_cut_off(lab, lesson, reopen):
+    notebook = reopen(lab)
+    run_widgets(notebook, lesson)
+    for width in (320, 360):
+        notebook.page.set_viewport_size({"width": width, "height": 800})
+        notebook.page.wait_for_timeout(300)
+        tracks = notebook.output("explorer").locator(".noUi-base").evaluate_all("all => all.map(e => e.getBoundingClientRect().width)")
+        assert len(tracks) == 8 and min(tracks) >= 80
+        cut = notebook.output("explorer").evaluate(
+            """output => [...output.querySelectorAll('.jupyter-widgets label, .widget-label, .widget-readout, button')].filter(
+                e => e.getBoundingClientRect().right > output.getBoundingClientRect().right + 1).map(e => e.textContent)""")
+        assert cut == []
+        notebook.output("explorer").screenshot(path=SCREENSHOTS / f"{lesson}_{width}.png")
+
+
+@pytest.mark.xdist_group("00_start_here")
+def test_no_page_is_cut_off_on_paper(browser, tmp_path):
+    """As wide as A4 between its margins, where nothing scrolls."""
+    main(str(tmp_path))
+    page = browser.new_page(viewport={"width": 700, "height": 1000})
+    page.emulate_media(media="print")
+    for file in sorted(tmp_path.glob("[0-9]*.html")):
+        page.goto(file.as_uri())
+        cut = page.evaluate("""() => [...document.querySelectorAll('body *')].filter(e => !e.closest('svg') && e.checkVisibility()
+            && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.textContent.slice(0, 60))""")
+        assert cut == [], file.name
+    page.close()
