@@ -1,9 +1,7 @@
 """Every exercise takes its solution, and says of each plausible wrong answer what is wrong with it."""
 
 import inspect
-import json
 import math
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from resnote import study
 from resnote.exercises import Prediction, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
 from resnote.exercises.base import Exercise, Wrong
 

@@ -57,5 +57,5 @@ def test_a_clone_with_autocrlf_has_the_line_ends_that_bash_and_make_need(tmp_pat
 def test_a_lesson_reads_no_file_by_its_place(path):
     """So it runs from any folder, as papermill runs it, or copied alone."""
     for cell in nbformat.read(path, 4).cells:
-        if cell.cell_type == "code" and "degradation.json" not in cell.source:     # the recorded study, until it is package data
+        if cell.cell_type == "code":
             assert not re.search(r"""open\(|read_text\(|\bPath\(|["']\.\.?/""", cell.source), cell.id
