@@ -156,8 +156,8 @@ def batch_statistics(batch_size: int, learning: bool) -> Tensor:
 def running_statistics(momentum: str, batch_size: int, learning: bool) -> Tensor:
     """From mean 0 and variance 1 through 200 batches, (201, 2, 3, 32), as ``nn.BatchNorm1d`` keeps them."""
     running = [torch.stack([torch.zeros(LAYERS, UNITS), torch.ones(LAYERS, UNITS)]).double()]
-    for number, batch in enumerate(batch_statistics(batch_size, learning), start=1):
-        alpha = 1 / number if MOMENTA[momentum] is None else MOMENTA[momentum]
+    for seen, batch in enumerate(batch_statistics(batch_size, learning), start=1):
+        alpha = 1 / seen if MOMENTA[momentum] is None else MOMENTA[momentum]
         running.append((1 - alpha) * running[-1] + alpha * batch)
     return torch.stack(running)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from html import escape
 from math import exp, tanh
 from statistics import fmean, pvariance
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import torch
 

@@ -474,7 +474,7 @@ def test_an_unknown_shortcut_lists_the_known_ones(count):
 
 def test_groups_that_divide_only_one_channel_count_are_refused():
     for channels in ((4, 6), (6, 4)):
-        with pytest.raises(SettingError, match="groups=3 must divide both.* %d in and %d out" % channels):
+        with pytest.raises(SettingError, match=f"groups=3 must divide both.* {channels[0]} in and {channels[1]} out"):
             counting.conv2d((channels[0], 9, 9), channels[1], 3, groups=3)
 
 
