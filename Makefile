@@ -1,4 +1,5 @@
 # make lab        JupyterLab on the first lesson
+# make check      unit tests and lint: no browser, no kernel
 # make test       everything that CI runs
 # make notebooks  run every lesson again and save it
 # make site       the lessons as static pages, in site/
@@ -12,7 +13,7 @@ JUPYTER_FLAGS ?=
 # Jupyter refuses to run as root (a container, say) unless told to.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test notebooks site bench clean
+.PHONY: lab check test notebooks site bench clean
 
 FIRST_LESSON := 00_start_here.ipynb
 
@@ -20,10 +21,12 @@ lab: .venv/lab
 	$(BIN)/jupyter lab --ip 127.0.0.1 --ServerApp.root_dir notebooks --LabApp.default_url /lab/tree/$(FIRST_LESSON) \
 		$(ROOT) $(JUPYTER_FLAGS)
 
+check: .venv/test
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/unit
+
 test: .venv/test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
-	PYTHONPATH='$(CURDIR)/tests/offline' $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout 120 \
-		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+	$(BIN)/python tests/everything.py
 
 notebooks: .venv/test
 	$(BIN)/python tools/save_notebooks.py

@@ -192,6 +192,10 @@ class Notebook:
         self.start("run-all-cells")
         self.finish(timeout)
 
+    def trust(self) -> None:
+        """Trust all outputs, as Edit → Trust Notebook does."""
+        self.page.evaluate("() => { for (const cell of jupyterapp.shell.currentWidget.content.widgets) cell.model.trusted = true; }")
+
     def start(self, command: str) -> None:
         """Begin one of the menu's commands that run cells, such as "run-all-below" from the last cell run: see `finish`."""
         run = f"jupyterapp.commands.execute('notebook:{command}').finally(() => {{ window.ranAll = true; }})"
@@ -235,6 +239,25 @@ class Notebook:
             [cell_id, source],
         )
 
+    def run_cells(self, cell_ids: list[str], timeout: float = 60) -> None:
+        """Run these cells, one after the other, and wait until their widgets are drawn."""
+        self.page.evaluate(
+            """ids => {
+                const {content} = jupyterapp.shell.currentWidget;
+                const run = async () => {
+                    for (const id of ids) {
+                        content.activeCellIndex = content.widgets.findIndex(cell => cell.model.id === id);
+                        content.deselectAll();
+                        await jupyterapp.commands.execute('notebook:run-cell');
+                    }
+                };
+                window.ranAll = false;
+                run().finally(() => { window.ranAll = true; });
+            }""",
+            cell_ids,
+        )
+        self.finish(timeout)
+
     def interrupt(self) -> None:
         """Kernel → Interrupt Kernel."""
         self.page.evaluate("jupyterapp.commands.execute('kernelmenu:interrupt')")
@@ -245,6 +268,10 @@ class Notebook:
         stderr = self.page.locator(".jp-Notebook [data-mime-type='application/vnd.jupyter.stderr']")
         undrawn = outputs.filter(has_text=re.compile("Error displaying widget|Loading widget"))
         return stderr.or_(undrawn).all_inner_texts()
+
+    def errors(self) -> list[str]:
+        """`cell_errors`, `callback_errors` and `page_errors`."""
+        return self.cell_errors() + self.callback_errors() + self.page_errors
 
     def callback_errors(self) -> list[str]:
         """The exceptions that widgets' callbacks raised. JupyterLab shows these nowhere in the notebook."""

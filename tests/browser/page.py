@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import time
-from html import unescape
 from pathlib import Path
 
-from controls import positions
+from controls import parse, positions, words
 from lab import Notebook, Slider
 from playwright.sync_api import Locator
 
 SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
 
 SLACK = 0.1  # pixels: boxes on the page are rounded
-
-SHOWN = re.compile(r'<text[^>]*>(.*?)</text>|<polyline points="(.*?)"|<t[dh][^>]*>(.*?)</t[dh]>|<p class="resnote-live"[^>]*>(.*?)</p>')
 
 
 def labels(control) -> list[str]:
@@ -111,15 +107,15 @@ class ExplorerPage:
             self.box(field).locator("select").select_option(str(value))
 
     def shown(self) -> list[str]:
-        """Texts and curves of the picture, and the first words of the sentence below it, as the page has them."""
+        """Texts, curves and tables of the picture, as the page has them."""
         return self.output.evaluate(
             """output => [...output.querySelectorAll('svg:not([data-icon]) text, polyline, td, th')].map(
                 e => e.tagName === 'polyline' ? e.getAttribute('points') : e.textContent)""")
 
     def expected(self, state) -> list[str]:
-        html = "".join(self.twin.picture(state).values())
-        found = (next(filter(None, match), "") for match in SHOWN.findall(html))
-        return [unescape(re.sub(r"<[^>]+>", "", text)) for text in found]
+        picture = parse("".join(self.twin.picture(state).values()))
+        return [element.get("points") if element.tag == "polyline" else words(element)
+                for element in picture.iter() if element.tag in ("text", "polyline", "td", "th")]
 
     def says(self) -> str:
         return self.output.locator(".resnote-live").inner_text()
@@ -129,11 +125,11 @@ class ExplorerPage:
 
     def assert_shows(self, state, patience: float = 10) -> None:
         """The page shows this state, at the latest after ``patience`` seconds: a busy machine draws late."""
-        deadline = time.monotonic() + patience
-        while not self.shows(state) and time.monotonic() < deadline:
+        deadline, expected, said = time.monotonic() + patience, self.expected(state), self.twin.says(None, state)
+        while not (self.shown() == expected and self.says().endswith(said)) and time.monotonic() < deadline:
             self.notebook.page.wait_for_timeout(20)
-        assert self.shown() == self.expected(state)
-        assert self.says().endswith(self.twin.says(None, state))
+        assert self.shown() == expected
+        assert self.says().endswith(said)
 
     def assert_texts_fit(self) -> None:
         """With the page's real font: every text lies inside its drawing, and none lies on another."""
@@ -146,11 +142,11 @@ class ExplorerPage:
                     const [x, y] = [(box.left - frame.left) * scale, (box.top - frame.top) * scale];
                     return [text.textContent, x, y, x + box.width * scale, y + box.height * scale];
                 })])""")
-        assert len(drawings) == "".join(self.twin.picture(self.twin.state).values()).count('role="img"')
+        assert len(drawings) == len(parse("".join(self.twin.picture(self.twin.state).values())).findall(".//svg[@role='img']"))
         for width, height, texts in drawings:
-            for words, left, top, right, bottom in texts:
-                assert -SLACK <= left and right <= width + SLACK and -SLACK <= top and bottom <= height + SLACK, (words, right, bottom)
-            for n, (words, *a) in enumerate(texts):
+            for text, left, top, right, bottom in texts:
+                assert -SLACK <= left and right <= width + SLACK and -SLACK <= top and bottom <= height + SLACK, (text, right, bottom)
+            for n, (text, *a) in enumerate(texts):
                 for others, *b in texts[n + 1:]:
                     apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] + 3 or b[3] <= a[1] + 3
-                    assert apart, (words, others)
+                    assert apart, (text, others)

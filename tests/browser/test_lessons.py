@@ -1,4 +1,7 @@
-"""Every lesson in a real JupyterLab: its explorer by keyboard and mouse, its questions, its exercises, interrupts."""
+"""Every lesson in a real JupyterLab: its explorer by keyboard and mouse, its questions, its exercises, its looks.
+
+Each is opened as it is saved, and of its cells only those that are looked at are run. Lesson 01 is run as a whole, too.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,6 @@ EXPLORERS = {"00_start_here": explorers.LineExplorer, "01_plain_networks": explo
              "02_residual_block": explorers.BlockExplorer, "03_bottleneck": explorers.BottleneckExplorer,
              "04_batch_norm_training": explorers.NormalizationExplorer,
              "05_batch_norm_inference": explorers.InferenceExplorer}
-# The cell that trains longest, and how the cells with its picture and its facts begin.
-TRAINING = {"01_plain_networks": ("train", "train"), "02_residual_block": ("train", "train"),
-            "04_batch_norm_training": ("rates-train", "rates"), "05_batch_norm_inference": ("stale-train", "stale")}
 
 
 def test_every_lesson_is_opened_here():
@@ -42,12 +42,12 @@ def sources(lesson):
     return {cell.id: cell.source for cell in code_cells(lesson)}
 
 
-def grouped(names):
-    """One worker a lesson: it is opened and run once."""
-    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+def about(names):
+    """Lessons as parameters; tests of one lesson share a worker, where it is opened once."""
+    return [pytest.param(name, marks=pytest.mark.subject(name, needs=[EXPLORERS[name].__name__])) for name in names]
 
 
-@pytest.fixture(params=grouped(EXPLORERS))
+@pytest.fixture(params=about(EXPLORERS))
 def lesson(request):
     return request.param
 
@@ -59,20 +59,23 @@ def theme(request):
 
 @pytest.fixture
 def notebook(theme, lesson, open_lesson):
-    """The lesson, run once; each test gets its theme and starts from the explorer's first preset."""
+    """The lesson, opened once; each test gets its theme and starts from the explorer's first preset.
+
+    An error is told once, by the test in which it came up.
+    """
     notebook = open_lesson(f"{lesson}.ipynb")
     notebook.page.bring_to_front()
     notebook.set_theme(theme)
     reset(ExplorerPage(notebook, EXPLORERS[lesson]))
+    known = notebook.errors()
     yield notebook
-    assert notebook.cell_errors() == []
-    assert notebook.callback_errors() == []
-    assert notebook.page_errors == []
+    assert [error for error in notebook.errors() if error not in known] == []
 
 
 light = pytest.mark.parametrize("theme", ["light"], indirect=True)
-lessons_with_exercises = pytest.mark.parametrize("lesson", grouped(list(EXPLORERS)[1:]), indirect=True)
-lesson_03 = pytest.mark.parametrize("lesson", grouped(["03_bottleneck"]), indirect=True)
+lessons_with_exercises = pytest.mark.parametrize("lesson", about(list(EXPLORERS)[1:]), indirect=True)
+lesson_03 = pytest.mark.parametrize("lesson", about(["03_bottleneck"]), indirect=True)
+lesson_01 = pytest.mark.parametrize("lesson", about(["01_plain_networks"]), indirect=True)
 
 
 def reset(explorer):
@@ -91,16 +94,16 @@ def reset(explorer):
 
 
 def test_a_notebook_that_was_not_run_shows_the_still_with_its_alt_text(lesson, open_lesson):
-    notebook = open_lesson(f"{lesson}.ipynb", run=False)
+    notebook = open_lesson(f"{lesson}.ipynb", run=None)
     images = notebook.output("explorer").locator("img").evaluate_all(
         "images => images.map(i => [i.alt, i.complete && i.naturalWidth])")
     assert images and all(len(alt) > 40 and width > 400 for alt, width in images)
     assert "Error displaying widget" not in notebook.page.locator(".jp-Notebook").inner_text()
 
 
-@pytest.mark.xdist_group("03_bottleneck")
-def test_the_still_of_lesson_03_says_its_numbers(open_lesson):
-    notebook = open_lesson("03_bottleneck.ipynb", run=False)
+@lesson_03
+def test_the_still_of_lesson_03_says_its_numbers(lesson, open_lesson):
+    notebook = open_lesson(f"{lesson}.ipynb", run=None)
     alts = notebook.output("explorer").locator("img").evaluate_all("images => images.map(i => i.alt)")
     assert len(alts) == 2 and "1,179,648" in alts[0] and "69,632" in alts[1]
     assert "16.94" in notebook.output("explorer").inner_text()
@@ -291,32 +294,34 @@ def test_every_exercise_tells_an_open_a_raising_a_wrong_and_a_right_answer_apart
             assert outcome in notebook.output(cell).inner_text()
 
 
-@light
-def test_a_lesson_runs_again_in_the_same_kernel_also_after_an_interrupt(notebook, lesson):
-    """Run All a second time, and Kernel → Interrupt Kernel in the middle of the longest cell: no traceback there, the next
-    assertion says what to do, and that cell and all below, run again, put out what they did."""
+@lesson_01
+def test_a_lesson_runs_as_a_whole_and_again_in_the_same_kernel_also_after_an_interrupt(lesson, open_lesson):
+    """Run All, a second time, and Kernel → Interrupt Kernel in the middle of the longest cell: no traceback there, the next
+    assertion says what to do, and that cell and all below, run again, put out what they did. (``--again`` does so in
+    each lesson's kernel, without a browser.)"""
+    notebook = open_lesson(f"{lesson}.ipynb", run="all")
+    notebook.page.bring_to_front()
     first = texts(notebook, lesson)
     assert first and all(first.values())
     notebook.start("run-all-cells")
-    if lesson in TRAINING:
-        cell, name = TRAINING[lesson]
-        notebook.output(cell).get_by_text(re.compile(r"[1-9]\d* of \d+ epochs")).wait_for(timeout=60_000)
-        notebook.interrupt()
-        notebook.output(cell).get_by_text("interrupted after").wait_for(timeout=20_000)
-        notebook.finish()
-        assert "interrupted after" in notebook.output(cell).inner_text()
-        assert notebook.output(f"{name}-picture").locator("img").count() == 1
-        stopped, = notebook.cell_errors()               # what the next cell states cannot be known now, and it says so
-        assert "run the training cell again" in stopped
-        assert stopped in notebook.output(f"{name}-facts").inner_text()
-        notebook.run_cell(cell)
-        notebook.output(cell).get_by_text("finished").wait_for(timeout=300_000)
-        notebook.settle()
-        assert "run the training cell again" in " ".join(notebook.cell_errors())     # below, nothing has run yet
-        notebook.page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex += 1")
-        notebook.start("run-all-below")
+    notebook.output("train").get_by_text(re.compile(r"[1-9]\d* of \d+ epochs")).wait_for(timeout=60_000)
+    notebook.interrupt()
+    notebook.output("train").get_by_text("interrupted after").wait_for(timeout=20_000)
+    notebook.finish()
+    assert "interrupted after" in notebook.output("train").inner_text()
+    assert notebook.output("train-picture").locator("img").count() == 1
+    stopped, = notebook.cell_errors()               # what the next cell states cannot be known now, and it says so
+    assert "run the training cell again" in stopped
+    assert stopped in notebook.output("train-facts").inner_text()
+    notebook.run_cell("train")
+    notebook.output("train").get_by_text("finished").wait_for(timeout=300_000)
+    notebook.settle()
+    assert "run the training cell again" in " ".join(notebook.cell_errors())     # below, nothing has run yet
+    notebook.page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex += 1")
+    notebook.start("run-all-below")
     notebook.finish()
     assert texts(notebook, lesson) == first
+    assert notebook.errors() == []
 
 
 def texts(notebook, lesson):

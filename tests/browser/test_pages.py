@@ -1,9 +1,6 @@
 """The static pages in a real browser: nothing is asked of the network, every picture is there, every link leads on."""
 
-import pytest
 from make_site import main
-
-pytestmark = pytest.mark.xdist_group("00_start_here")  # the worker with the shortest lesson
 
 
 def test_the_pages_show_all_and_ask_the_network_nothing(browser, tmp_path):

@@ -1,11 +1,13 @@
-"""The lessons run with the network blocked, and the block holds."""
+"""`make test` runs all parts, the lessons with the network blocked, and the block holds."""
 
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import everything
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -19,11 +21,30 @@ def run(code):
                           capture_output=True, text=True)
 
 
-def test_make_test_runs_the_lessons_behind_the_block():
-    """As the Makefile has it: nbval starts each kernel in another folder, where a relative path would lead nowhere."""
+def test_make_test_runs_the_lessons_behind_the_block(monkeypatch):
+    """By an absolute path: nbval starts each kernel in another folder, where a relative one would lead nowhere."""
     recipe = re.search(r"^test:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)[1]
-    (lessons,) = (line for line in recipe.replace("\\\n", "").splitlines() if "--nbval" in line)
-    assert "PYTHONPATH='$(CURDIR)/tests/offline' " in lessons
+    assert recipe == "\t$(BIN)/python tests/everything.py\n"
+    started = []
+    monkeypatch.setattr(everything.subprocess, "run", lambda command, *, cwd, env: started.append((command, env)) or SimpleNamespace(returncode=0))
+    assert everything.main([]) == 0
+    (behind,) = (env["PYTHONPATH"] for command, env in started if "--nbval" in command)
+    assert behind.split(os.pathsep)[0] == str(ROOT / "tests" / "offline")
+
+
+@pytest.mark.parametrize("codes", [(1, 0, 0), (0, 1, 1), (0, 0, 2)])
+def test_every_part_is_run_and_those_that_failed_are_named_at_the_end(codes, monkeypatch, capsys):
+    left = list(codes)
+    monkeypatch.setattr(everything.subprocess, "run", lambda *command, **how: SimpleNamespace(returncode=left.pop(0)))
+    assert everything.main([]) == 1 and left == []
+    failed = [name for name, code in zip(everything.PARTS, codes) if code]
+    assert capsys.readouterr().out.splitlines()[-1] == f"FAILED: {', '.join(failed)}"
+
+
+def test_make_test_runs_every_lesson_and_every_test():
+    ran = [argument for command in everything.PARTS.values() for argument in command]
+    assert {f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")} <= set(ran)
+    assert {f"tests/{path.parent.name}" for path in (ROOT / "tests").glob("*/test_*.py")} <= set(ran)
 
 
 def test_the_block_reaches_a_notebooks_kernel(tmp_path, monkeypatch):

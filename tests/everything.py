@@ -1,0 +1,53 @@
+"""Everything that CI runs, part by part: each is run, also after one that failed, and at the end it is said which did.
+
+    python tests/everything.py [option of pytest ...]
+
+The lessons, the kernel's tests and the browser's are one part, so that two processors are busy to its end.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# On two workers, tests of one lesson or one explorer on the same: see one_red_line.py.
+PYTEST = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup"]
+# The longest first; after them there are always short ones to fill the gaps.
+LESSONS = ["04_batch_norm_training", "05_batch_norm_inference", "02_residual_block", "01_plain_networks", "03_bottleneck", "00_start_here"]
+PARTS = {
+    "lint": [sys.executable, "-m", "ruff", "check"],
+    "unit tests": [*PYTEST, "tests/unit"],
+    # A cell may take six times as long as the slowest took on a slow machine.
+    "lessons, kernel and browser": [
+        *PYTEST, "--no-loadscope-reorder", "--durations", "12", "--nbval", "--nbval-current-env", "--again", "--nbval-cell-timeout", "150",
+        "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *(f"notebooks/{lesson}.ipynb" for lesson in LESSONS), "tests/kernel",
+        "tests/browser"],
+}
+BEHIND_THE_BLOCK = "lessons, kernel and browser"    # no Python there reaches the network
+
+
+def main(options: list[str]) -> int:
+    failed, taken = [], []
+    with tempfile.TemporaryDirectory(prefix="red-lines-") as red_lines:
+        for name, command in PARTS.items():
+            environment = os.environ | {"RED_LINES": red_lines}
+            if name == BEHIND_THE_BLOCK:
+                paths = [str(ROOT / "tests" / "offline"), os.environ.get("PYTHONPATH", "")]
+                environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+            print(f"\n== {name}", flush=True)
+            began = time.monotonic()
+            code = subprocess.run([*command, *(options if "pytest" in command else ())], cwd=ROOT, env=environment).returncode
+            taken.append(f"{name} {time.monotonic() - began:.0f} s")
+            failed += [name] * (code != 0)
+    print(f"\n{', '.join(taken)}")
+    print(f"FAILED: {', '.join(failed)}" if failed else "All passed.")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
