@@ -1,9 +1,9 @@
 """A drawing says what the count says: its words, its shapes to scale, and its marks."""
 
-import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from controls import parse, points, strokes, table, texts
 
 from resnote import counting
 from resnote.charts import HIGH, LOW, layer_chart, sci
@@ -18,25 +18,17 @@ EVEN = counting.bottleneck(8, 4, 8, size=6, kernel_size=2, batch_norm=False, str
 SHRUNK = counting.basic_block(8, 8, 4, size=6, batch_norm=False, shortcut="zero-pad", strict=False)
 
 
-def parse(svg):
-    return ElementTree.fromstring(svg)
-
-
-def texts(svg):
-    return ["".join(text.itertext()) for text in parse(svg).iter("text")]
+pytestmark = pytest.mark.subject("BottleneckExplorer", "BlockExplorer", needs=["explorers"])
 
 
 def trapezoids(svg):
     """(width above, width below, fill) of each convolution."""
-    result = []
-    for polygon in parse(svg).iter("polygon"):
-        x = [float(point.split(",")[0]) for point in polygon.get("points").split()]
-        result.append((x[1] - x[0], x[2] - x[3], polygon.get("fill")))
-    return result
+    corners = [([x for x, _ in points(polygon)], polygon.get("fill")) for polygon in parse(svg).iter("polygon")]
+    return [(x[1] - x[0], x[2] - x[3], fill) for x, fill in corners]
 
 
 def test_a_rich_block_is_written_out_in_full():
-    assert texts(block_diagram(RICH, 128)) == [
+    assert texts(parse(block_diagram(RICH, 128))) == [
         "Bottleneck", f"{RICH.parameters:,} parameters",
         "1×1", "1×1", "5×5 /2", "1×1",                                     # the shortcut's, then F's
         "+", "shortcut /2: 1·1·64·128 + 128 +", "2·128 = 8,576", "after ReLU: 128 × 5 × 6",
@@ -49,32 +41,32 @@ def test_a_rich_block_is_written_out_in_full():
 
 
 def test_a_block_without_batch_norm_or_weights_in_its_shortcut_says_so():
-    words = texts(block_diagram(PADDED, 8))
-    assert "+ 0s" in words and "shortcut: zeros added" in words
-    assert not any("batch norm" in text for text in words)
-    assert "shortcut: identity, no parameters" in texts(block_diagram(counting.basic_block(4, 4, 4), 4))
+    written = texts(parse(block_diagram(PADDED, 8)))
+    assert "+ 0s" in written and "shortcut: zeros added" in written
+    assert not any("batch norm" in text for text in written)
+    assert "shortcut: identity, no parameters" in texts(parse(block_diagram(counting.basic_block(4, 4, 4), 4)))
 
 
-@pytest.mark.parametrize("block, marks, words", [
+@pytest.mark.parametrize("block, marks, sentence", [
     (LISTING, ["✗", "✗"], "F(x) has 64 channels and x has 256: they cannot be added."),
     (EVEN, ["✗ 2×2", "✗"], "A 2 x 2 kernel has no centre pixel"),
     (SHRUNK, ["✗", "✗"], "Zero-padding adds channels and cannot take any away: x has 8"),
 ])
-def test_a_block_that_cannot_run_is_marked_once_in_its_drawing_and_once_beside_its_sentence(block, marks, words):
-    found = texts(block_diagram(block, 256))
+def test_a_block_that_cannot_run_is_marked_once_in_its_drawing_and_once_beside_its_sentence(block, marks, sentence):
+    found = texts(parse(block_diagram(block, 256)))
     assert [text for text in found if "✗" in text] == marks
     assert ("+" in found) == (block.problem.where != "add")
-    assert words in " ".join(found) and "no output" in found and "✓" not in found
+    assert sentence in " ".join(found) and "no output" in found and "✓" not in found
     assert block.problem.message in describe(block)
 
 
 def test_what_is_wrong_is_drawn_in_its_own_colour_and_dashed_where_it_is_a_line():
-    assert parse(block_diagram(LISTING, 256)).find("circle").get("stroke") == WRONG
+    assert parse(block_diagram(LISTING, 256)).find(".//circle").get("stroke") == WRONG
     even = [polygon.get("stroke") for polygon in parse(block_diagram(EVEN, 256)).iter("polygon")]
     assert even == [None, WRONG, None]
-    assert parse(block_diagram(SHRUNK, 256)).find("path").get("stroke") == WRONG
-    right = block_diagram(RICH, 128)
-    assert WRONG not in right and "dasharray" not in right
+    assert parse(block_diagram(SHRUNK, 256)).find(".//path").get("stroke") == WRONG
+    for shape in parse(block_diagram(RICH, 128)).iter():
+        assert WRONG not in (shape.get("stroke"), shape.get("fill")) and not shape.get("stroke-dasharray")
 
 
 @pytest.mark.parametrize("block", [RICH, PADDED, LISTING])
@@ -109,18 +101,22 @@ def test_the_description_for_those_who_cannot_see_names_every_step():
 
 
 def test_a_standalone_drawing_is_a_document_with_a_background_and_a_live_one_is_not():
-    alone, live = block_diagram(RICH, 128, standalone=True), block_diagram(RICH, 128)
-    assert alone.startswith('<svg xmlns="http://www.w3.org/2000/svg"') and "xmlns" not in live
-    assert alone.count("<rect") == live.count("<rect") + 1
+    alone, live = (ElementTree.fromstring(block_diagram(RICH, 128, standalone=standalone)) for standalone in (True, False))
+    assert (alone.tag, live.tag) == ("{http://www.w3.org/2000/svg}svg", "svg")
+    background = alone[1]                               # after the title
+    assert len(list(alone.iter())) == len(list(live.iter())) + 1
+    assert background.tag.endswith("rect") and (background.get("width"), background.get("height")) in {
+        (alone.get("width"), alone.get("height")), ("100%", "100%")}
 
 
 def test_an_image_escapes_its_alt_text():
-    assert 'alt="&lt;&quot;&gt;"' in as_image("<svg/>", '<">')
+    image, = parse(as_image("<svg/>", '<">')).iter("img")
+    assert image.get("alt") == '<">'
 
 
 def test_the_totals_of_a_block_that_cannot_run_are_its_parameters_alone():
-    cells = [re.findall(r">([^<]+)</t[hd]>", row) for row in totals_table(*lesson.count(PRESETS["The article's listings"])).split("<tr")]
-    assert cells[2:] == [
+    rows = table(parse(totals_table(*lesson.count(PRESETS["The article's listings"]))))
+    assert [[name, *rest] for name, rest in rows.items()][1:] == [
         ["parameters", "184,320", "69,632", "2.65"],
         ["multiply–accumulates (MACs)", "cannot run", "7,130,316,800", "–"],
         ["elementwise operations", "cannot run", "65,536,000", "–"],
@@ -132,22 +128,22 @@ def test_the_totals_of_a_block_that_cannot_run_are_its_parameters_alone():
 
 def test_a_chart_puts_each_value_at_its_power_of_ten():
     svg = layer_chart([1, 1e-6, 10.0**LOW], "t", layers=60, colour="#000")
-    points = [tuple(map(float, p.split(","))) for p in parse(svg).find("polyline").get("points").split()]
-    (_, top), (_, middle), (_, bottom) = points
+    (x0, top), (x1, middle), (_, bottom) = points(parse(svg).find(".//polyline"))
     assert bottom - middle == pytest.approx(middle - top, abs=0.2)
-    assert points[1][0] - points[0][0] == pytest.approx((456 - 58 - 16) / 59, abs=0.1)
+    assert x1 - x0 == pytest.approx((456 - 58 - 16) / 59, abs=0.1)
     assert len(list(parse(svg).iter("circle"))) == 3
 
 
 def test_what_leaves_a_charts_frame_is_an_arrow_at_its_edge():
     values = [0.0, 1e-30, 10.0**HIGH * 10, float("inf")]
     svg = layer_chart(values, "t", layers=60, colour="#123456")
-    y = [float(p.split(",")[1]) for p in parse(svg).find("polyline").get("points").split()]
+    y = [y for _, y in points(parse(svg).find(".//polyline"))]
     assert y[0] == y[1] > y[2] == y[3]
-    assert not list(parse(svg).iter("circle")) and svg.count(" z\"") == 4
+    arrows = [stroke for path in parse(svg).iter("path") for stroke in strokes(path) if len(stroke) == 4 and stroke[0] == stroke[-1]]
+    assert not list(parse(svg).iter("circle")) and len(arrows) == 4
 
 
-@pytest.mark.parametrize("value, words", [(0, "below 10⁻¹²"), (3e-13, "below 10⁻¹²"), (-5.0, "-5"), (0.25, "0.25"), (3.14e-9, "3.1·10⁻⁹"), (2.5e12, "2.5·10¹²"),
+@pytest.mark.parametrize("value, said", [(0, "below 10⁻¹²"), (3e-13, "below 10⁻¹²"), (-5.0, "-5"), (0.25, "0.25"), (3.14e-9, "3.1·10⁻⁹"), (2.5e12, "2.5·10¹²"),
                                           (999, "999"), (0.01, "0.01"), (float("inf"), "overflow"), (1000, "1.0·10³")])
-def test_numbers_far_from_one_are_written_with_a_power_of_ten(value, words):
-    assert sci(value) == words
+def test_numbers_far_from_one_are_written_with_a_power_of_ten(value, said):
+    assert sci(value) == said
