@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import nbformat
 import pytest
 from nbconvert import HTMLExporter, ScriptExporter
+from one_red_line import EXPLORER
 from save_notebooks import NOTEBOOKS, WIDGET_VIEW, normalise
 from source_coverage import asserts, names
 
@@ -106,7 +107,13 @@ def test_an_interrupted_training_is_told_where_its_result_is_asserted(path):
             assert re.search("run (the training|this) cell again", following), cell.id
 
 
-@lessons
+def with_explorer(path):
+    """A lesson for a test that stands on its explorer's."""
+    explorers = [name for cell in code_cells(path) for name in EXPLORER.findall(cell.source)]
+    return pytest.param(path, id=path.stem, marks=pytest.mark.subject(path.stem, needs=explorers))
+
+
+@pytest.mark.parametrize("path", map(with_explorer, sorted(NOTEBOOKS.glob("*.ipynb"))))
 def test_the_explorer_needs_the_import_cell_and_no_other(path):
     source = {cell.id: cell.source for cell in code_cells(path)}
     exec(compile(f"{source.get('imports', '')}\n{source['explorer']}", path.stem, "exec"), {})
