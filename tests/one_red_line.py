@@ -106,17 +106,20 @@ def pytest_runtest_setup(item):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
+    report.nodeid = re.sub(r"@[^]]*$", "", report.nodeid)      # without the worker's group: so pytest --lf knows it, too
     if report.failed:
-        line = red_line(item)
+        line, (own, _) = red_line(item), subjects(item)
+        unnamed = [name for name in own if name not in report.nodeid]
+        if unnamed and getattr(report.longrepr, "reprcrash", None):
+            report.longrepr.reprcrash.message = f"{', '.join(unnamed)}: {report.longrepr.reprcrash.message}"
         if isinstance(item, IPyNbCell):
             if isinstance(report.longrepr, str):        # nbval's own text, where cells have numbers
                 report.longrepr = re.sub(r"Cell \d+", f"{item.parent.path.stem}, cell {item.name}", report.longrepr, count=1)
-            if line:
-                why = str(call.excinfo.value).partition("\n")[0]
-                report.outcome = "skipped"
-                report.longrepr = str(item.path), 0, f"fails too ({why}), after {line}"
-                return report
-        item.config.stash[RED].note(subjects(item)[0], re.sub(r"@[^]]*$", "", report.nodeid))
+        if line and (isinstance(item, IPyNbCell) or item.config.stash[RED].folder):
+            why = str(call.excinfo.value).partition("\n")[0]
+            report.outcome, report.longrepr = "skipped", (str(item.path), 0, f"fails too ({why}): see {line}")
+        else:
+            item.config.stash[RED].note(own, report.nodeid)
     return report
 
 

@@ -84,13 +84,17 @@ def test_a_false_assertion_is_one_red_line_that_names_lesson_and_cell(project):
     assert sorted(ended.outcomes["skipped"]) == ["test_looks[0]", "test_looks[1]", "test_looks[2]", "three"]
     assert "FAILED 02_false.ipynb::two" in ended.summary and "02_false, cell two: Cell execution caused" in ended.text
     assert "see 02_false.ipynb::two" in ended.summary
-    assert "fails too (Cell execution caused an exception), after 02_false.ipynb::two" in ended.summary
+    assert "fails too (Cell execution caused an exception): see 02_false.ipynb::two" in ended.summary
 
 
 EXPLORER_TESTS = """
 import pytest
 pytestmark = pytest.mark.subject("WaveExplorer")
-def test_draws(): assert False
+@pytest.fixture
+def page():
+    yield
+    assert False, "also at its end"
+def test_draws(page): assert False
 def test_numbers(): assert False
 """
 
@@ -99,25 +103,27 @@ def test_a_broken_explorer_is_one_red_line_in_all_parts_of_a_run(project):
     project.lesson("02_wave", one="def WaveExplorer(): raise ValueError('cannot draw')", explorer="WaveExplorer()", three="x = 1")
     project.path.joinpath("test_wave.py").write_text(EXPLORER_TESTS)
     first = project.run("test_wave.py")
-    assert first.outcomes == {"failure": ["test_draws"], "skipped": ["test_numbers"]}, first.text
+    assert "1 failed, 2 skipped" in first.text and first.outcomes["failure"] == ["test_draws"], first.text
+    assert "fails too (also at its end" in first.summary and "see test_wave.py::test_draws" in first.summary
+    assert "FAILED test_wave.py::test_draws - WaveExplorer: assert False" in first.summary
     second = project.run("02_wave.ipynb", "--again")
     assert second.code == 0 and "failure" not in second.outcomes, second.text
     assert second.outcomes["passed"] == ["one", "three"]
-    assert "fails too (Cell execution caused an exception), after test_wave.py::test_draws" in second.summary
+    assert "fails too (Cell execution caused an exception): see test_wave.py::test_draws" in second.summary
 
 
 def test_where_no_folder_is_named_every_test_is_run(project, monkeypatch):
     monkeypatch.delenv("RED_LINES")
     project.path.joinpath("test_wave.py").write_text(EXPLORER_TESTS)
-    assert project.run("test_wave.py").outcomes == {"failure": ["test_draws", "test_numbers"]}
+    assert "2 failed, 1 error" in project.run("test_wave.py").text
 
 
 def test_tests_that_are_tied_by_their_subjects_run_in_one_worker(project):
     project.path.joinpath("test_tied.py").write_text(
         "import pytest\n" + "\n".join(f"@pytest.mark.subject('{name}', needs={needs})\ndef test_{name}(): pass"
                                      for name, needs in {"a": [], "b": ["a"], "c": ["b"], "d": []}.items()))
-    listed = project.run("test_tied.py", "-n", "1", "--dist", "loadgroup", "-rp").text
-    assert all(f"test_{name}@a+b+c\n" in listed for name in "abc") and "test_d@d\n" in listed, listed
+    listed = project.run("test_tied.py", "-n", "1", "--dist", "loadgroup").text
+    assert all(f"test_{name}@a+b+c " in listed for name in "abc") and "test_d@d " in listed, listed
 
 
 TRAINING = """
