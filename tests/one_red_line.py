@@ -89,7 +89,7 @@ def pytest_collection_modifyitems(items):
         own, _ = subjects(item)
         if own and not item.get_closest_marker("xdist_group"):
             group = next(group for group in groups if own[0] in group)
-            item.add_marker(pytest.mark.xdist_group("+".join(sorted(group))))
+            item.add_marker(pytest.mark.xdist_group(min(sorted(group), key=len)))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -106,7 +106,6 @@ def pytest_runtest_setup(item):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    report.nodeid = re.sub(r"@[^]]*$", "", report.nodeid)      # without the worker's group: so pytest --lf knows it, too
     if report.failed:
         line, (own, _) = red_line(item), subjects(item)
         unnamed = [name for name in own if name not in report.nodeid]
@@ -119,7 +118,7 @@ def pytest_runtest_makereport(item, call):
             why = str(call.excinfo.value).partition("\n")[0]
             report.outcome, report.longrepr = "skipped", (str(item.path), 0, f"fails too ({why}): see {line}")
         else:
-            item.config.stash[RED].note(own, report.nodeid)
+            item.config.stash[RED].note(own, re.sub(r"@[^]]*$", "", report.nodeid))     # without the worker's group
     return report
 
 
