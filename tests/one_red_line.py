@@ -17,6 +17,7 @@ import os
 import re
 import time
 from pathlib import Path
+from queue import Empty
 
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
@@ -145,6 +146,7 @@ def pytest_make_collect_report(collector):
             collector.second = {item.name for item in again}
             report.result = cells + again
         for item in report.result:
+            item.output_timeout = 30        # seconds for an interrupted training to end its step, on a slow machine too
             item.add_marker(pytest.mark.subject(lesson, needs=explorers))
     return report
 
@@ -196,7 +198,10 @@ class Interrupted(pytest.Item):
         kernel, timeout = self.parent.kernel, self.config.option.nbval_cell_timeout
         request, texts, errors = kernel.execute_cell_input(cell.source, allow_stdin=False), [], []
         while True:
-            message = kernel.get_message("iopub", timeout=timeout)
+            try:
+                message = kernel.get_message("iopub", timeout=timeout)
+            except Empty:
+                pytest.fail(f"{cell.id} neither ended nor put out anything for {timeout:g} s")
             kind, content = message["msg_type"], message["content"]
             if message["parent_header"].get("msg_id") != request:
                 continue
