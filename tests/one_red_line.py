@@ -113,14 +113,22 @@ def pytest_runtest_makereport(item, call):
         if unnamed and getattr(report.longrepr, "reprcrash", None):
             report.longrepr.reprcrash.message = f"{', '.join(unnamed)}: {report.longrepr.reprcrash.message}"
         if isinstance(item, IPyNbCell):
-            if isinstance(report.longrepr, str):        # nbval's own text, where cells have numbers
-                report.longrepr = re.sub(r"Cell \d+", f"{item.parent.path.stem}, cell {item.name}", report.longrepr, count=1)
+            if isinstance(report.longrepr, str):        # nbval's own text, whose first line stands in the summary
+                first = f"{item.parent.path.stem}, cell {item.name}: {_why(call.excinfo.value)}"
+                report.longrepr = report.longrepr.replace("Notebook cell execution failed", first, 1)
         if line and (isinstance(item, IPyNbCell) or item.config.stash[RED].folder):
-            why = str(call.excinfo.value).partition("\n")[0]
-            report.outcome, report.longrepr = "skipped", (str(item.path), 0, f"fails too ({why}): see {line}")
+            report.outcome, report.longrepr = "skipped", (str(item.path), 0, f"fails too ({_why(call.excinfo.value)}): see {line}")
         else:
             item.config.stash[RED].note(own, re.sub(r"@[^]]*$", "", report.nodeid))     # without the worker's group
     return report
+
+
+def _why(error) -> str:
+    """The error in one line; of a cell that raised, what it raised."""
+    text = str(error).partition("\n")[0]
+    if text == "Cell execution caused an exception":
+        text = re.sub(r"\x1b\[[\d;]*m", "", error.inner_traceback).strip().splitlines()[-1]
+    return text
 
 
 # --- the cells of a lesson ---------------------------------------------------------------------

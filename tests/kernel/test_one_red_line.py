@@ -82,9 +82,9 @@ def test_a_false_assertion_is_one_red_line_that_names_lesson_and_cell(project):
     assert ended.outcomes["failure"] == ["two"] and ended.code == 1, ended.text
     assert sorted(ended.outcomes["passed"]) == ["four", "one", "one", "test_other", "test_right"]
     assert sorted(ended.outcomes["skipped"]) == ["test_looks[0]", "test_looks[1]", "test_looks[2]", "three"]
-    assert "FAILED 02_false.ipynb::two" in ended.summary and "02_false, cell two: Cell execution caused" in ended.text
+    assert "FAILED 02_false.ipynb::two" in ended.summary and "02_false, cell two: AssertionError: x is 1" in ended.summary
     assert "see 02_false.ipynb::two" in ended.summary
-    assert "fails too (Cell execution caused an exception): see 02_false.ipynb::two" in ended.summary
+    assert "fails too (NameError: name 'y' is not defined): see 02_false.ipynb::two" in ended.summary
 
 
 EXPLORER_TESTS = """
@@ -109,7 +109,7 @@ def test_a_broken_explorer_is_one_red_line_in_all_parts_of_a_run(project):
     second = project.run("02_wave.ipynb", "--again")
     assert second.code == 0 and "failure" not in second.outcomes, second.text
     assert second.outcomes["passed"] == ["one", "three"]
-    assert "fails too (Cell execution caused an exception): see test_wave.py::test_draws" in second.summary
+    assert "fails too (ValueError: cannot draw): see test_wave.py::test_draws" in second.summary
 
 
 def test_where_no_folder_is_named_every_test_is_run(project, monkeypatch):
@@ -150,7 +150,7 @@ def test_again_means_after_an_interrupt_and_all_cells_in_the_same_kernel(project
     assert sorted(ended.outcomes["failure"]) == ["facts-again", "training-interrupted", "training-interrupted"], ended.text
     assert "mute, training-interrupted: facts must say what to do after train was interrupted" in ended.text
     assert "raises, training-interrupted: train, interrupted, put out" in ended.text
-    assert "counts, cell facts-again: Cell execution caused an exception" in ended.text
+    assert "counts, cell facts-again: AssertionError" in ended.text
     assert re.findall(r"right.ipynb::(\S+) PASSED", ended.text) == [
         "train", "picture", "facts", "training-interrupted", "train-again", "picture-again", "facts-again"]
 
