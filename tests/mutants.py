@@ -11,7 +11,8 @@ import ast
 import inspect
 import operator
 import textwrap
-from typing import Callable, Iterator, NamedTuple
+from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 import torch
 

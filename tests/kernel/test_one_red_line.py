@@ -29,8 +29,8 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT / "tests", ROOT / "tools", ROOT))))
     monkeypatch.setenv("RED_LINES", str(tmp_path / "red"))
     (tmp_path / "red").mkdir()
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["one_red_line"]')
-    (tmp_path / "pytest.ini").write_text("[pytest]")
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["one_red_line"]', encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]", encoding="utf-8")
 
     def lesson(name, **cells):
         made = [nbformat.v4.new_code_cell(source, id=cell.replace("_", "-")) for cell, source in cells.items()]
@@ -77,7 +77,7 @@ def test_a_false_assertion_is_one_red_line_that_names_lesson_and_cell(project):
     project.lesson("03_right", one="x = 1")
     project.path.joinpath("test_browser.py").write_text(
         "import pytest\n@pytest.mark.subject('02_false', needs=['XExplorer'])\n@pytest.mark.parametrize('n', range(3))\n"
-        "def test_looks(n): assert False\n@pytest.mark.subject('03_right')\ndef test_right(): pass\ndef test_other(): pass")
+        "def test_looks(n): assert False\n@pytest.mark.subject('03_right')\ndef test_right(): pass\ndef test_other(): pass", encoding="utf-8")
     ended = project.run("02_false.ipynb", "03_right.ipynb", "test_browser.py", "-n", "2", "--dist", "loadgroup")
     assert ended.outcomes["failure"] == ["two"] and ended.code == 1, ended.text
     assert sorted(ended.outcomes["passed"]) == ["four", "one", "one", "test_other", "test_right"]
@@ -101,7 +101,7 @@ def test_numbers(): assert False
 
 def test_a_broken_explorer_is_one_red_line_in_all_parts_of_a_run(project):
     project.lesson("02_wave", one="def WaveExplorer(): raise ValueError('cannot draw')", explorer="WaveExplorer()", three="x = 1")
-    project.path.joinpath("test_wave.py").write_text(EXPLORER_TESTS)
+    project.path.joinpath("test_wave.py").write_text(EXPLORER_TESTS, encoding="utf-8")
     first = project.run("test_wave.py")
     assert "1 failed, 2 skipped" in first.text and first.outcomes["failure"] == ["test_draws"], first.text
     assert "fails too (also at its end" in first.summary and "see test_wave.py::test_draws" in first.summary
@@ -114,14 +114,14 @@ def test_a_broken_explorer_is_one_red_line_in_all_parts_of_a_run(project):
 
 def test_where_no_folder_is_named_every_test_is_run(project, monkeypatch):
     monkeypatch.delenv("RED_LINES")
-    project.path.joinpath("test_wave.py").write_text(EXPLORER_TESTS)
+    project.path.joinpath("test_wave.py").write_text(EXPLORER_TESTS, encoding="utf-8")
     assert "2 failed, 1 error" in project.run("test_wave.py").text
 
 
 def test_tests_that_are_tied_by_their_subjects_run_in_one_worker(project):
     project.path.joinpath("test_tied.py").write_text(
         "import pytest\n" + "\n".join(f"@pytest.mark.subject('{name}', needs={needs})\ndef test_{name}(): pass"
-                                     for name, needs in {"a": [], "b": ["a"], "c": ["b"], "d": []}.items()))
+                                     for name, needs in {"a": [], "b": ["a"], "c": ["b"], "d": []}.items()), encoding="utf-8")
     listed = project.run("test_tied.py", "-n", "1", "--dist", "loadgroup").text
     assert all(f"test_{name}@a " in listed for name in "abc") and "test_d@d " in listed, listed
 
