@@ -9,8 +9,9 @@ Tests with a subject in common run in one worker (``--dist loadgroup``), in the 
 A lesson's cells, which nbval runs, have the lesson for their subject. They bear the ids that they have in the file. The
 cells after a red one are run, with or without the folder; those that fail too are skipped, with the reason. But when a
 cell has timed out, nbval only interrupts it, and a training that is interrupted ends as if all were well: here that cell
-fails, and the cells after it are not run. With ``--again`` each lesson is run a second time in the same kernel, after
-its longest training was interrupted once.
+fails, and the cells after it are not run. With ``--again``, in the same kernel, each lesson's longest training is
+interrupted and then run again, and so is every cell that shows no training: a cell that trains starts from seeds of its
+own, so that one of them stands for all.
 """
 
 import os
@@ -31,7 +32,7 @@ AGAIN = "run (the training|this) cell again"
 def pytest_addoption(parser):
     parser.getgroup("nbval").addoption(
         "--again", action="store_true",
-        help="Interrupt each lesson's longest training after its last cell, then run all cells again in that kernel.")
+        help="After each lesson's last cell, interrupt its longest training and run that again, then all cells without one.")
 
 
 def pytest_configure(config):
@@ -146,7 +147,7 @@ def pytest_make_collect_report(collector):
             _name(item, item.cell.id)
         if collector.config.option.again:
             again = [IPyNbCell.from_parent(collector, name="again", cell_num=item.cell_num, cell=item.cell,
-                                           options=item.options) for item in cells]
+                                           options=item.options) for item in cells if not TRAINS.search(item.cell.source)]
             for item in again:
                 _name(item, f"{item.cell.id}-again")
             if any(map(TRAINS.search, sources)):
@@ -179,8 +180,8 @@ def pytest_runtest_call(item):
 
 
 class Interrupted(pytest.Item):
-    """Interrupt Kernel in the middle of the longest training: there is no traceback there, and nor in the cells below
-    until the next one that asserts, which says what to do."""
+    """Interrupt Kernel in the middle of the longest training: there is no traceback there, nor in the cells below until
+    the next one that asserts, which says what to do. Then that training runs to its end."""
 
     def __init__(self, cells, **how):
         super().__init__(**how)
@@ -198,8 +199,10 @@ class Interrupted(pytest.Item):
             if asserts(cell.source):
                 assert re.search(f"^AssertionError: .*{AGAIN}", "".join(errors)), (
                     f"{cell.id} must say what to do after {training.id} was interrupted, and says {errors}")
-                return
+                break
             assert errors == [] and bool(texts) == bool(cell.outputs), f"{cell.id}, after {training.id} was interrupted: {errors}"
+        texts, errors = self.run_cell(training)
+        assert errors == [] and "finished" in texts[-1], f"{training.id}, run again after an interrupt, put out {texts[-1:]}, {errors}"
 
     def run_cell(self, cell, interrupt_when=None):
         """The text of each output, also of those that replace one, and the errors."""

@@ -30,12 +30,8 @@ def browser():
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory):
-    """The folder that JupyterLab shows, with the records that lessons read."""
-    folder = tmp_path_factory.mktemp("served")
-    (folder / "benchmarks").mkdir()
-    for record in (NOTEBOOKS.parent / "benchmarks").glob("*.json"):
-        shutil.copy(record, folder / "benchmarks")
-    return folder
+    """The folder that JupyterLab shows."""
+    return tmp_path_factory.mktemp("served")
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,12 @@ from lab import Slider, open_notebook, running_lab, screenshot
 from page import SCREENSHOTS, ExplorerPage
 from make_site import main
 from save_notebooks import NOTEBOOKS
-from test_lessons import EXPLORERS, grouped, sources
+from test_lessons import EXPLORERS, about, sources
 
 from resnote.explorers.saved import VIEW
 
 
-@pytest.fixture(params=grouped(EXPLORERS))
+@pytest.fixture(params=about(EXPLORERS))
 def lesson(request):
     return request.param
 
@@ -118,7 +118,7 @@ def test_a_saved_trusted_lesson_opened_again_on_the_same_server_shows_stills_and
     explorer.assert_shows(next(iter(explorer.kind.presets.values())))
 
 
-@pytest.mark.parametrize("lesson", grouped(["03_bottleneck"]), indirect=True)
+@pytest.mark.parametrize("lesson", about(["03_bottleneck"]), indirect=True)
 def test_a_saved_lesson_opened_on_a_new_server_shows_stills_trusted_or_not(left, lesson, served, reopen):
     with running_lab(served) as other:
         notebook = reopen(other, "dark")
@@ -132,7 +132,7 @@ def test_a_saved_lesson_opened_on_a_new_server_shows_stills_trusted_or_not(left,
         assert_stills(notebook, lesson, "new_server_trusted")
 
 
-@pytest.mark.parametrize("lesson", grouped(["00_start_here"]), indirect=True)
+@pytest.mark.parametrize("lesson", about(["00_start_here"]), indirect=True)
 def test_a_lesson_run_as_a_whole_and_saved_opens_trusted_with_stills_and_on_a_page_loaded_anew_lives_on(lab, lesson, copy, reopen):
     notebook = reopen(lab)
     notebook.run_all()
@@ -154,7 +154,7 @@ def test_a_lesson_run_as_a_whole_and_saved_opens_trusted_with_stills_and_on_a_pa
     assert json.loads(copy.read_text(encoding="utf-8"))["metadata"].get("widgets") is None
 
 
-@pytest.mark.parametrize("lesson", grouped(["00_start_here"]), indirect=True)
+@pytest.mark.parametrize("lesson", about(["00_start_here"]), indirect=True)
 def test_a_lesson_saved_without_being_run_shows_stills(lab, lesson, reopen):
     notebook = reopen(lab)
     notebook.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
@@ -166,7 +166,7 @@ def test_a_lesson_saved_without_being_run_shows_stills(lab, lesson, reopen):
     assert_stills(notebook, lesson, "not_run_trusted")
 
 
-@pytest.mark.parametrize("lesson", grouped(["00_start_here"]), indirect=True)
+@pytest.mark.parametrize("lesson", about(["00_start_here"]), indirect=True)
 def test_keys_that_move_a_slider_reach_no_command_of_the_front_end_and_other_keys_do(lab, lesson, reopen):
     """Notebook 7 binds → and Home in a notebook; here JupyterLab is given such bindings."""
     notebook = reopen(lab)
@@ -191,7 +191,7 @@ def test_keys_that_move_a_slider_reach_no_command_of_the_front_end_and_other_key
     assert notebook.page.evaluate("taken") == ["Shift Enter", "Home"]
 
 
-@pytest.mark.parametrize("lesson", grouped(["03_bottleneck"]), indirect=True)
+@pytest.mark.parametrize("lesson", about(["03_bottleneck"]), indirect=True)
 def test_in_a_window_as_narrow_as_a_phone_every_slider_has_a_track_and_nothing_is_cut_off(lab, lesson, reopen):
     notebook = reopen(lab)
     run_widgets(notebook, lesson)
@@ -207,7 +207,7 @@ def test_in_a_window_as_narrow_as_a_phone_every_slider_has_a_track_and_nothing_i
         notebook.output("explorer").screenshot(path=SCREENSHOTS / f"{lesson}_{width}.png")
 
 
-@pytest.mark.xdist_group("00_start_here")
+@pytest.mark.subject("pages")
 def test_no_page_is_cut_off_on_paper(browser, tmp_path):
     """As wide as A4 between its margins, where nothing scrolls."""
     main(str(tmp_path))
