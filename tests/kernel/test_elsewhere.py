@@ -1,0 +1,83 @@
+"""The program that runs lessons as on other machines: what it takes for a margin, and what it changes."""
+
+import ast
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import elsewhere
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def measured(source, **names):
+    """What the assertions of ``source`` gave."""
+    cell = elsewhere.Cell()
+    tree = ast.fix_missing_locations(elsewhere.Measure().visit(ast.parse(source)))
+    exec(compile(tree, "cell", "exec"), names | elsewhere.MEASURES | {"_note": cell.note})
+    return cell
+
+
+@pytest.mark.parametrize("test, margin", [
+    ("1 < 3", 2), ("3 > 1.5", 1.5), ("3 < 1", -2), ("0 < 0.25 < 1", 0.25), ("1 <= 1", 0), ("all(x < 5 for x in (1, 4))", 1),
+    ("any(x < 5 for x in (1, 4, 9))", 4), ("1 < 3 and 4 > 1", 2), ("1 < 3 or 9 < 5", 2), ("not 1 > 3", 2),
+    ("2 == 2 < 5", 3), ("'a' in 'cat'", math.inf), ("2 == 3", -math.inf), ("{1} < {1, 2}", math.inf),
+    ("all(x > 0 for x in ())", math.inf)])
+def test_a_margin_is_how_far_the_tightest_comparison_is_from_being_false(test, margin):
+    cell = measured(f"assert {test}, 'words'")
+    assert cell.margin == margin and cell.held == (margin >= 0) == bool(eval(test))
+
+
+@pytest.mark.parametrize("test", ["1 < 1", "float('nan') < 1", "1 > float('nan')"])
+def test_what_is_just_false_or_no_number_does_not_hold(test):
+    assert not measured(f"assert {test}").held and not eval(test)
+
+
+def test_the_smallest_margin_of_a_cell_is_kept_with_its_comparison_and_a_failure_stops_nothing():
+    cell = measured("assert 1 < 9\nfor x in (3, 5):\n    assert x < 4\nassert 0 < 2")
+    assert (cell.held, cell.margin, cell.where) == (False, -1, "x < 4")
+
+
+def lesson(tmp_path, **cells):
+    made = [nbformat.v4.new_code_cell(source, id=cell.replace("_", "-")) for cell, source in cells.items()]
+    path = tmp_path / "09_small.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=made), path)
+    return path
+
+
+TRAINED = """
+import torch
+torch.manual_seed(0)
+weight = torch.ones(3, requires_grad=True)
+sgd = torch.optim.SGD([weight], lr=0)
+order = torch.Generator().manual_seed(1)
+drawn = torch.rand(1, generator=order) + torch.rand(1)
+"""
+
+
+def test_rounding_shakes_weights_by_a_ten_millionth_and_a_seed_changes_what_is_drawn(tmp_path):
+    path = lesson(tmp_path, imports=TRAINED, facts="assert (weight - 1).abs().max().item() < 1\nassert drawn.item() < 9")
+    plain, rounded, seeded = (elsewhere.start(path, kind, 1, None)["facts"] for kind in ("as it is", "rounding", "seed"))
+    at = {name: cell.margin for name, cell in (("plain", plain), ("rounded", rounded), ("seeded", seeded))}
+    assert at["plain"] == 1 and 1e-8 < 1 - at["rounded"] < 1e-6 and at["seeded"] == 1
+    only_drawn = lesson(tmp_path, imports=TRAINED, facts="assert drawn.item() < 9")
+    again, other = (elsewhere.start(only_drawn, kind, 2, None)["facts"].margin for kind in ("as it is", "seed"))
+    assert again != other
+
+
+def test_a_cell_alone_is_run_with_the_cells_that_it_needs(tmp_path):
+    path = lesson(tmp_path, imports="a = 1", unneeded="raise ValueError", needed="b = a + 1", facts="assert b < 3")
+    found = elsewhere.start(path, "as it is", 0, "facts")
+    assert found.keys() == {"facts"} and found["facts"].margin == 1
+    assert not elsewhere.start(path, "as it is", 0, None)["unneeded"].held
+
+
+def test_an_unknown_cell_and_a_cell_without_its_lesson_are_refused():
+    for arguments, words in ((["--lesson", "00", "--cell", "nowhere", "--runs", "1"], "There is no code cell 'nowhere'"),
+                             (["--cell", "check"], "--cell needs --lesson")):
+        ended = subprocess.run([sys.executable, ROOT / "tools" / "elsewhere.py", *arguments], capture_output=True, text=True,
+                               encoding="utf-8")
+        assert ended.returncode != 0 and words in ended.stderr
