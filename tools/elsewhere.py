@@ -156,11 +156,12 @@ def perturb(kind: str, number: int) -> None:
         torch.Generator = type("Generator", (torch.Generator,), {
             "manual_seed": lambda self, seed, plain=torch.Generator.manual_seed: plain(self, int(seed) + shift)})
     if kind == "rounding":
-        noise, start = torch.Generator().manual_seed(number), torch.optim.Optimizer.__init__
+        start = torch.optim.Optimizer.__init__
 
         @torch.no_grad()
         def shaken(self, params, defaults):
             start(self, params, defaults)
+            noise = torch.Generator().manual_seed(number)       # anew: a machine rounds a repeated run as it did before
             for group in self.param_groups:
                 for weight in group["params"]:
                     size = 1e-7 if weight.dtype == torch.float32 else torch.finfo(weight.dtype).eps
