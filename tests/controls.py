@@ -3,6 +3,7 @@
 import random
 import re
 from base64 import b64decode
+from dataclasses import asdict
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -151,3 +152,15 @@ def beside(drawing: Element, width: float, height: float) -> list[str]:
         if not (size >= 11 and size <= coordinate(text, "y") <= height - 4 and left >= 0 and left + reach <= width):
             found.append(words(text))
     return found
+
+
+def assert_every_position_draws(explorer) -> None:
+    """Each control, moved through all its positions by itself, sets its field of the state, and something is drawn."""
+    assert explorer.controls.keys() == asdict(explorer.state).keys()
+    for name, control in explorer.controls.items():
+        start = control.value
+        for position in positions(control):
+            control.value = position
+            assert getattr(explorer.state, name) == position, name
+            assert "could not draw" not in live(explorer) and list(parse(html(explorer)).iter("svg")), (name, position)
+        control.value = start

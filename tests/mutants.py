@@ -11,8 +11,8 @@ import ast
 import inspect
 import operator
 import textwrap
-from typing import NamedTuple
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 

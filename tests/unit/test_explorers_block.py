@@ -1,12 +1,12 @@
 """Lesson 02's explorer: every position answers, and says what bare torch would do."""
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
-from controls import html, images, live, parse, points, positions, still, words
+from controls import assert_every_position_draws, images, live, parse, points, still, words
 
 from resnote import blocks
 from resnote.explorers import BlockExplorer, block
@@ -16,15 +16,7 @@ pytestmark = pytest.mark.subject("BlockExplorer", needs=["explorers"])
 
 @pytest.mark.parametrize("preset", [0, 1])
 def test_every_position_of_every_control_draws(preset):
-    explorer = BlockExplorer(list(BlockExplorer.presets)[preset])
-    assert explorer.controls.keys() == asdict(explorer.state).keys()
-    for name, control in explorer.controls.items():
-        start = control.value
-        for position in positions(control):
-            control.value = position
-            assert getattr(explorer.state, name) == position
-            assert "could not draw" not in live(explorer) and list(parse(html(explorer)).iter("svg"))
-        control.value = start
+    assert_every_position_draws(BlockExplorer(list(BlockExplorer.presets)[preset]))
 
 
 @pytest.mark.parametrize("preset", BlockExplorer.presets)

@@ -1,10 +1,10 @@
 """Lesson 05's explorer: its numbers are PyTorch's, and every position answers."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import torch
-from controls import beside, html, images, live, coordinate, parse, positions, random_states, still, texts, words
+from controls import assert_every_position_draws, beside, images, coordinate, parse, random_states, still, texts, words
 from torch import nn
 
 from resnote import walks
@@ -16,15 +16,7 @@ pytestmark = pytest.mark.subject("InferenceExplorer", needs=["explorers"])
 
 @pytest.mark.parametrize("preset", [0, 5])
 def test_every_position_of_every_control_draws(preset):
-    explorer = InferenceExplorer(list(InferenceExplorer.presets)[preset])
-    assert explorer.controls.keys() == asdict(explorer.state).keys()
-    for name, control in explorer.controls.items():
-        start = control.value
-        for position in positions(control):
-            control.value = position
-            assert getattr(explorer.state, name) == position
-            assert "could not draw" not in live(explorer) and list(parse(html(explorer)).iter("svg"))
-        control.value = start
+    assert_every_position_draws(InferenceExplorer(list(InferenceExplorer.presets)[preset]))
 
 
 @pytest.mark.parametrize("preset", InferenceExplorer.presets)

@@ -1,11 +1,10 @@
 """Lesson 04's explorer: its numbers are PyTorch's, and every position answers."""
 
-from dataclasses import asdict
 
 import pytest
 import torch
 import torch.nn.functional as F
-from controls import beside, html, images, live, coordinate, parse, positions, random_states, still, strokes, texts, words
+from controls import assert_every_position_draws, beside, images, live, coordinate, parse, random_states, still, strokes, texts, words
 from torch import nn
 
 from resnote import histograms
@@ -19,15 +18,7 @@ TORCH = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "ReLU": torch.relu}
 
 @pytest.mark.parametrize("preset", [0, 1])
 def test_every_position_of_every_control_draws(preset):
-    explorer = NormalizationExplorer(list(NormalizationExplorer.presets)[preset])
-    assert explorer.controls.keys() == asdict(explorer.state).keys()
-    for name, control in explorer.controls.items():
-        start = control.value
-        for position in positions(control):
-            control.value = position
-            assert getattr(explorer.state, name) == position
-            assert "could not draw" not in live(explorer) and list(parse(html(explorer)).iter("svg"))
-        control.value = start
+    assert_every_position_draws(NormalizationExplorer(list(NormalizationExplorer.presets)[preset]))
 
 
 @pytest.mark.parametrize("preset", NormalizationExplorer.presets)

@@ -1,11 +1,10 @@
 """Lesson 01's explorer: every position answers, with the numbers that a loop by hand finds."""
 
 import math
-from dataclasses import asdict
 
 import pytest
 import torch
-from controls import html, images, live, parse, positions, still, texts
+from controls import assert_every_position_draws, images, live, parse, still, texts
 
 from resnote.charts import sci
 from resnote.explorers import SignalExplorer, signal
@@ -16,15 +15,7 @@ pytestmark = pytest.mark.subject("SignalExplorer", needs=["explorers"])
 
 @pytest.mark.parametrize("preset", [0, 4, 5])
 def test_every_position_of_every_control_draws(preset):
-    explorer = SignalExplorer(list(SignalExplorer.presets)[preset])
-    assert explorer.controls.keys() == asdict(explorer.state).keys()
-    for name, control in explorer.controls.items():
-        start = control.value
-        for position in positions(control):
-            control.value = position
-            assert getattr(explorer.state, name) == position
-            assert "could not draw" not in live(explorer) and list(parse(html(explorer)).iter("svg"))
-        control.value = start
+    assert_every_position_draws(SignalExplorer(list(SignalExplorer.presets)[preset]))
 
 
 @pytest.mark.parametrize("preset", SignalExplorer.presets)
