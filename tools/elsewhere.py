@@ -171,6 +171,10 @@ def perturb(kind: str, number: int) -> None:
         torch.optim.Optimizer.__init__ = shaken
 
 
+def code_cells(path: Path):
+    return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+
+
 def needed(cells, wanted: str | None):
     """The cells that bind what ``wanted`` uses, and what those use, and so on; all cells for None."""
     if wanted is None:
@@ -199,7 +203,7 @@ def run_lesson(path: Path, wanted: str | None) -> dict[str, Cell]:
     folder = tempfile.mkdtemp()
     os.chdir(path.parent)
     space, results = {"__name__": "__main__", **MEASURES}, {}
-    for cell in needed([c for c in nbformat.read(path, 4).cells if c.cell_type == "code"], wanted):
+    for cell in needed(code_cells(path), wanted):
         result, before, start = Cell(), len(trained), time.perf_counter()
         space["_note"] = result.note
         file = Path(folder, f"{cell.id}.py")            # a file, so that inspect finds the source of what cells define
@@ -311,6 +315,8 @@ def main() -> int:
     paths = [p for p in sorted(NOTEBOOKS.glob("*.ipynb")) if not arguments.lesson or p.name[:2] in arguments.lesson]
     if arguments.cell and len(paths) != 1:
         parser.error("--cell needs --lesson, with the two digits of one lesson.")
+    if arguments.cell:
+        needed(code_cells(paths[0]), arguments.cell)        # is there such a cell? Said before all runs begin
     begun, lessons, jobs = time.monotonic(), {path.stem: Runs() for path in paths}, []
     with ThreadPoolExecutor(arguments.jobs) as pool:
         for path in paths:

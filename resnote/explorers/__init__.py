@@ -1,10 +1,20 @@
-"""Explorers: move a control, and the picture and its numbers move with it."""
+"""Explorers: move a control, and the picture and its numbers move with it.
 
-from resnote.explorers.block import BlockExplorer
-from resnote.explorers.bottleneck import BottleneckExplorer
-from resnote.explorers.inference import InferenceExplorer
-from resnote.explorers.line import LineExplorer
-from resnote.explorers.normalization import NormalizationExplorer
-from resnote.explorers.signal import SignalExplorer
+Each is loaded when it is asked for: only some need torch.
+"""
 
-__all__ = ["BlockExplorer", "BottleneckExplorer", "InferenceExplorer", "LineExplorer", "NormalizationExplorer", "SignalExplorer"]
+from importlib import import_module
+
+_HOMES = {"BlockExplorer": "block", "BottleneckExplorer": "bottleneck", "InferenceExplorer": "inference",
+          "LineExplorer": "line", "NormalizationExplorer": "normalization", "SignalExplorer": "signal"}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__():
+    return sorted({*globals(), *_HOMES})

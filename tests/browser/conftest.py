@@ -45,31 +45,29 @@ LOOKED_AT = re.compile(r"imports|explorer|guess-.*|exercise-\d+")
 
 @pytest.fixture(scope="session")
 def open_lesson(browser, lab, served):
-    """A function (name, run) → Notebook in a page of its own; the same notebook for the same name and run.
+    """A function (name, run) → Notebook in a page of its own; the same page for the same name.
 
-    With ``run="cells"`` the saved notebook is trusted, and of its cells those that are looked at are run: that all of them
-    put out what is saved, nbval proves. With "all" each is run; with None, none. Each page opens a copy of its own, since
-    JupyterLab saves what it shows. The page that was opened with None is the one on which the cells are run later.
-    Where a lesson cannot be run, the first test that asks for it fails, and the others are skipped.
+    With ``run`` the saved notebook is trusted, and of its cells those that are looked at are run: that all of them put out
+    what is saved, nbval proves. Without, none is run; a test that wants that comes before those that run them. Each page
+    opens a copy of its own, since JupyterLab saves what it shows. Where a lesson cannot be run, the first test that asks for
+    it fails, and the others are skipped.
     """
-    opened, failed = {}, set()
+    opened, ran, failed = {}, set(), set()
 
-    def open_once(name, run="cells"):
-        if (name, run) in failed:
+    def open_once(name, run=True):
+        if name in failed:
             pytest.skip(f"{name} could not be run: see the first test that did")
-        if (name, run) not in opened:
-            notebook = (opened.pop((name, None), None) if run == "cells" else None) or open_copy(name)
-            failed.add((name, run))
-            if run == "all":
-                notebook.run_all()
-            elif run == "cells":
+        if name not in opened or run and name not in ran:
+            failed.add(name)
+            notebook = opened[name] = opened.get(name) or open_copy(name)
+            if run:
                 notebook.trust()
                 cells = nbformat.read(NOTEBOOKS / name, 4).cells
                 notebook.run_cells([cell.id for cell in cells if cell.cell_type == "code" and LOOKED_AT.fullmatch(cell.id)])
+                ran.add(name)
             assert notebook.errors() == []
-            failed.remove((name, run))
-            opened[name, run] = notebook
-        return opened[name, run]
+            failed.remove(name)
+        return opened[name]
 
     def open_copy(name):
         copy = Path(shutil.copy(NOTEBOOKS / name, tempfile.mkdtemp(dir=served)))

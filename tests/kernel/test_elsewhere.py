@@ -2,7 +2,6 @@
 
 import ast
 import math
-import subprocess
 import sys
 from pathlib import Path
 
@@ -59,25 +58,24 @@ drawn = torch.rand(1, generator=order) + torch.rand(1)
 
 
 def test_rounding_shakes_weights_by_a_ten_millionth_and_a_seed_changes_what_is_drawn(tmp_path):
-    path = lesson(tmp_path, imports=TRAINED, facts="assert (weight - 1).abs().max().item() < 1\nassert drawn.item() < 9")
-    plain, rounded, seeded = (elsewhere.start(path, kind, 1, None)["facts"] for kind in ("as it is", "rounding", "seed"))
-    at = {name: cell.margin for name, cell in (("plain", plain), ("rounded", rounded), ("seeded", seeded))}
-    assert at["plain"] == 1 and 1e-8 < 1 - at["rounded"] < 1e-6 and at["seeded"] == 1
-    only_drawn = lesson(tmp_path, imports=TRAINED, facts="assert drawn.item() < 9")
-    again, other = (elsewhere.start(only_drawn, kind, 2, None)["facts"].margin for kind in ("as it is", "seed"))
-    assert again != other
+    path = lesson(tmp_path, imports=TRAINED, raises="raise ValueError", weights="assert (weight - 1).abs().max().item() < 1",
+                  facts="assert drawn.item() < 9")
+    plain, rounded, seeded = (elsewhere.start(path, kind, 1, None) for kind in ("as it is", "rounding", "seed"))
+    assert plain["weights"].margin == 1 == seeded["weights"].margin and 1e-8 < 1 - rounded["weights"].margin < 1e-6
+    assert plain["facts"].margin == rounded["facts"].margin != seeded["facts"].margin
+    assert not plain["raises"].held
 
 
 def test_a_cell_alone_is_run_with_the_cells_that_it_needs(tmp_path):
     path = lesson(tmp_path, imports="a = 1", unneeded="raise ValueError", needed="b = a + 1", facts="assert b < 3")
     found = elsewhere.start(path, "as it is", 0, "facts")
     assert found.keys() == {"facts"} and found["facts"].margin == 1
-    assert not elsewhere.start(path, "as it is", 0, None)["unneeded"].held
 
 
-def test_an_unknown_cell_and_a_cell_without_its_lesson_are_refused():
-    for arguments, words in ((["--lesson", "00", "--cell", "nowhere", "--runs", "1"], "There is no code cell 'nowhere'"),
-                             (["--cell", "check"], "--cell needs --lesson")):
-        ended = subprocess.run([sys.executable, ROOT / "tools" / "elsewhere.py", *arguments], capture_output=True, text=True,
-                               encoding="utf-8")
-        assert ended.returncode != 0 and words in ended.stderr
+@pytest.mark.parametrize("arguments, words", [
+    (["--lesson", "00", "--cell", "nowhere"], "There is no code cell 'nowhere'"), (["--cell", "check"], "--cell needs --lesson")])
+def test_an_unknown_cell_and_a_cell_without_its_lesson_are_refused(arguments, words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["elsewhere.py", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        elsewhere.main()
+    assert words in str(ended.value) + capsys.readouterr().err

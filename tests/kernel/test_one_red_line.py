@@ -23,31 +23,35 @@ train()
 """
 
 
+pytest_plugins = ["pytester"]
+
+
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(pytester, monkeypatch):
     """A folder for small lessons and tests; `run` runs them as `make test` does, in a kernel of this environment."""
+    path = pytester.path
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT / "tests", ROOT / "tools", ROOT))))
-    monkeypatch.setenv("RED_LINES", str(tmp_path / "red"))
-    (tmp_path / "red").mkdir()
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["one_red_line"]', encoding="utf-8")
-    (tmp_path / "pytest.ini").write_text("[pytest]", encoding="utf-8")
+    monkeypatch.setenv("RED_LINES", str(path / "red"))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    (path / "red").mkdir()
+    pytester.makeconftest('pytest_plugins = ["one_red_line"]')
+    pytester.makeini("[pytest]")
 
     def lesson(name, **cells):
         made = [nbformat.v4.new_code_cell(source, id=cell.replace("_", "-")) for cell, source in cells.items()]
-        nbformat.write(nbformat.v4.new_notebook(cells=made), tmp_path / f"{name}.ipynb")
+        nbformat.write(nbformat.v4.new_notebook(cells=made), path / f"{name}.ipynb")
 
     def run(*arguments):
-        ended = subprocess.run(
-            [sys.executable, "-m", "pytest", "-v", "-rfEs", "--color=no", "-p", "no:cacheprovider", "--junitxml=report.xml",
-             "--nbval", "--nbval-current-env", *arguments], cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
+        ended = pytester.runpytest_inprocess("-v", "-rfEs", "--color=no", "-p", "no:cacheprovider", "--junitxml=report.xml",
+                                             "--nbval", "--nbval-current-env", *arguments)
         outcomes = {}
-        for case in ElementTree.parse(tmp_path / "report.xml").iter("testcase"):
+        for case in ElementTree.parse(path / "report.xml").iter("testcase"):
             outcome = next((child.tag for child in case if child.tag in ("failure", "error", "skipped")), "passed")
             outcomes.setdefault(outcome, []).append(case.get("name").partition("@")[0])
-        summary = ended.stdout.partition("short test summary info")[2]
-        return SimpleNamespace(code=ended.returncode, outcomes=outcomes, summary=summary, text=ended.stdout + ended.stderr)
+        text = ended.stdout.str()
+        return SimpleNamespace(code=ended.ret, outcomes=outcomes, summary=text.partition("short test summary info")[2], text=text)
 
-    return SimpleNamespace(path=tmp_path, lesson=lesson, run=run)
+    return SimpleNamespace(path=path, lesson=lesson, run=run)
 
 
 def test_a_cell_that_does_not_end_is_the_one_red_line_and_the_cells_after_it_are_not_run(project):
@@ -128,10 +132,10 @@ def test_tests_that_are_tied_by_their_subjects_run_in_one_worker(project):
 
 TRAINING = """
 import time
-from resnote.training import Progress
+from resnote.progress import Progress
 class Run: stopped = None
-with Progress(50) as bar:
-    for epoch in range(50):
+with Progress(20) as bar:
+    for epoch in range(20):
         time.sleep(0.05)
         if bar.interrupted:
             Run.stopped = "Interrupted"

@@ -1,11 +1,15 @@
 """What every explorer does: a move draws once and in place, nothing is ever raised, and words cannot break the page."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 from controls import html, live, parse, presets
 
-from resnote.explorers import BottleneckExplorer
+from resnote import explorers
+from resnote.exercises import lesson_00
+from resnote.explorers import BottleneckExplorer, saved
 from resnote.explorers.bottleneck import PRESETS, State
 
 pytestmark = pytest.mark.subject("explorers")
@@ -73,3 +77,24 @@ def test_two_explorers_do_not_share_state():
 def test_an_unknown_preset_is_refused_with_the_names_of_the_known():
     with pytest.raises(ValueError, match="Equal channels"):
         BottleneckExplorer("Fig 5")
+
+
+@pytest.mark.parametrize("name", explorers.__all__)
+def test_the_view_of_every_explorer_is_kept_out_of_the_saved_file(name, monkeypatch):
+    kept = []
+    monkeypatch.setattr(saved.KeepsStill, "__init__", lambda self, shown: kept.append(shown))
+    explorer = getattr(explorers, name)()
+    assert kept == [explorer.widget.model_id] == [explorer._repr_mimebundle_()[saved.VIEW]["model_id"]]
+
+
+def test_the_view_of_a_question_is_kept_out_of_the_saved_file(monkeypatch):
+    kept = []
+    monkeypatch.setattr(saved.KeepsStill, "__init__", lambda self, shown: kept.append(shown))
+    assert [lesson_00.guesses.shift._repr_mimebundle_()[saved.VIEW]["model_id"]] == kept
+
+
+def test_importing_the_explorers_loads_no_torch_and_an_unknown_one_is_refused():
+    code = "import sys; import resnote.explorers; sys.exit('torch' in sys.modules or 'ipywidgets' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    with pytest.raises(ImportError, match="PlainExplorer"):
+        from resnote.explorers import PlainExplorer  # noqa: F401
