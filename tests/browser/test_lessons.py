@@ -249,6 +249,16 @@ def test_in_a_narrow_window_nothing_is_cut_off(notebook, lesson):
             "places => places.filter(p => p.scrollWidth > p.clientWidth + 1).map(p => p.textContent.slice(0, 80))")
         assert overflow == []
         screenshot(page, SCREENSHOTS / f"{lesson}_800.png")
+        for width in (360, 320):                    # as narrow as a phone, or enlarged to four times
+            page.set_viewport_size({"width": width, "height": 800})
+            page.wait_for_timeout(300)
+            tracks = explorer.output.locator(".noUi-base").evaluate_all("all => all.map(e => e.getBoundingClientRect().width)")
+            assert tracks and min(tracks) >= 80
+            cut = explorer.output.evaluate(
+                """output => [...output.querySelectorAll('.jupyter-widgets label, .widget-label, .widget-readout, button')].filter(
+                    e => e.getBoundingClientRect().right > output.getBoundingClientRect().right + 1).map(e => e.textContent)""")
+            assert cut == []
+            explorer.output.screenshot(path=SCREENSHOTS / f"{lesson}_{width}.png")
     finally:
         page.set_viewport_size(wide)
 
@@ -321,6 +331,30 @@ def test_every_text_of_a_still_stands_out(lesson, browser):
     found = contrasts(page.locator("body"))
     page.close()
     assert len(found) >= 3 and [text for text in found if text[0] < 4.5] == []
+
+
+@light
+@pytest.mark.parametrize("lesson", about(["00_start_here"]), indirect=True)
+def test_keys_that_move_a_slider_reach_no_command_of_the_front_end_and_other_keys_do(notebook, lesson):
+    """Notebook 7 binds → and Home in a notebook; here JupyterLab is given such bindings."""
+    notebook.page.evaluate(
+        """() => {
+            window.taken = [];
+            for (const key of ['ArrowRight', 'ArrowUp', 'Home', 'Shift Enter']) {
+                jupyterapp.commands.addCommand(`test:${key}`, {execute: () => taken.push(key)});
+                jupyterapp.commands.addKeyBinding({command: `test:${key}`, keys: [key], selector: '.jp-Notebook'});
+            }
+        }""")
+    slider = ExplorerPage(notebook, EXPLORERS[lesson]).slider("slope")
+    for key, value in (("ArrowRight", "2"), ("ArrowUp", "3"), ("Home", "−5")):
+        slider.press(key)
+        assert slider.value.replace("-", "−") == value
+        assert slider.handle.and_(notebook.page.locator(":focus")).count() == 1
+    assert notebook.page.evaluate("taken") == []
+    slider.press("Shift+Enter")
+    assert notebook.page.evaluate("taken") == ["Shift Enter"]
+    notebook.output("explorer").get_by_role("button").first.press("Home")       # which moves nothing there
+    assert notebook.page.evaluate("taken") == ["Shift Enter", "Home"]
 
 
 # --- lesson 03: settings that no slider of the others has --------------------------------------
