@@ -28,17 +28,16 @@ from resnote.explorers import (InferenceExplorer, NormalizationExplorer, SignalE
 
 CELLS = {
     "ours": "from resnote.explorers import BottleneckExplorer\nBottleneckExplorer()",
-    "ours-at-side-32": "small = BottleneckExplorer()\nsmall.controls['side'].value = 32\nsmall",
-    "ours-at-side-4096": "large = BottleneckExplorer()\nlarge.controls['side'].value = 4096\nlarge",
+    "ours-at-side-32": "small = BottleneckExplorer()\nsmall.lab.controls['side'].value = 32\nsmall",
+    "ours-at-side-4096": "large = BottleneckExplorer()\nlarge.lab.controls['side'].value = 4096\nlarge",
     "block": "from resnote.explorers import BlockExplorer\nBlockExplorer()",
     "normalization": "from resnote.explorers import NormalizationExplorer\nNormalizationExplorer()",
     "inference": "from resnote.explorers import InferenceExplorer\nInferenceExplorer()",
-    # Depth 60; the cache is emptied after each move, so that every move computes.
+    # Depth 60: the longest.
     "signal": """
-from resnote.explorers import SignalExplorer, signal
+from resnote.explorers import SignalExplorer
 deep = SignalExplorer("ReLU, He")
-deep.controls["depth"].value = 60
-deep.controls["gain"].observe(lambda change: signal.propagate.cache_clear(), names="value")
+deep.lab.controls["depth"].value = 60
 deep""",
     "floor": """
 import ipywidgets as widgets
@@ -70,12 +69,12 @@ def moves_of(way: str, turn: int):
     if way == "signal":
         gain, key = to_and_fro(list(signal.GAINS), "√2 (He)", turn)
         state = signal.State(depth=60, activation="ReLU", gain=gain)
-        return ".resnote-gain", key, SignalExplorer.says(None, None, state)
+        return ".resnote-gain", key, SignalExplorer.move(None, state).sentence
     if way == "normalization":
         beta, key = to_and_fro([n / 4 for n in range(-16, 17)], 0.0, turn)
-        return ".resnote-beta", key, NormalizationExplorer.says(None, None, normalization.State(beta=beta))
+        return ".resnote-beta", key, NormalizationExplorer.move(None, normalization.State(beta=beta)).sentence
     if way == "inference":
-        return ".resnote-seen", "ArrowRight", InferenceExplorer.says(None, None, inference.State(seen=11 + turn))
+        return ".resnote-seen", "ArrowRight", InferenceExplorer.move(None, inference.State(seen=11 + turn)).sentence
     if way == "block":
         state = block.State(out_channels=width)
         return ".resnote-out_channels", "ArrowRight", block.code(state)

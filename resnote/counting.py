@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from resnote.settings import (Problem, SettingError, check_block, check_pair, check_padding, check_shape,
                               check_size, check_switch, strided_length, why_not_addable)
-from resnote.tables import format_bytes, format_shape, html_table, text_table
+from resnote.text import format_bytes, format_shape, html_table, text_table
 
 BYTES_PER_VALUE = 4  # float32
 

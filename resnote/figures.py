@@ -13,7 +13,7 @@ import matplotlib
 import matplotlib.style
 from matplotlib.figure import Figure
 
-from resnote.diagrams import POINTWISE, SPATIAL, as_image
+from resnote.drawings.kit import POINTWISE, SPATIAL, as_image
 
 STYLE = {
     "svg.hashsalt": "resnote", "font.size": 11, "axes.titlesize": 11, "axes.spines.top": False,

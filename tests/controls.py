@@ -13,7 +13,7 @@ import ipywidgets as widgets
 
 def html(explorer) -> str:
     """All parts of the live picture."""
-    return "".join(view.value for view in explorer.views.values())
+    return "".join(view.value for view in explorer.lab.views.values())
 
 
 def still(explorer) -> Element:
@@ -29,13 +29,12 @@ def images(page: Element) -> list[tuple[str, Element]]:
 
 def live(explorer) -> str:
     """The sentence below the picture."""
-    return words(parse(explorer.views["live"].value))
+    return words(parse(explorer.lab.views["live"].value))
 
 
 def presets(explorer) -> widgets.ToggleButtons:
     """The row of buttons with the presets' names."""
-    row, = (child for child in explorer.widget.children if isinstance(child, widgets.ToggleButtons))
-    return row
+    return explorer.lab.presets
 
 
 def positions(control) -> list:
@@ -82,6 +81,11 @@ def parse(html: str) -> Element:
     tree.feed(f"<body>{html}</body>")
     tree.close()
     return tree.builder.close()
+
+
+def drawn(drawing) -> Element:
+    """A drawing as a page shows it."""
+    return parse(drawing.inline())
 
 
 def words(element: Element) -> str:
@@ -135,8 +139,8 @@ def strokes(path: Element) -> list[list[tuple[float, float]]]:
 
 def random_states(make, count):
     """Settings from the whole range, each control drawn by itself; and those where all are at an end."""
-    controls, generator = make().controls, random.Random(0)
-    choices = {name: list(positions(control)) for name, control in controls.items()}
+    generator = random.Random(0)
+    choices = {name: control.positions for name, control in make.controls.items()}
     ends = [{name: values[place] for name, values in choices.items()} for place in (0, -1)]
     drawn = [{name: generator.choice(values) for name, values in choices.items()} for _ in range(count)]
     return [make.State(**values) for values in ends + drawn]
@@ -156,11 +160,11 @@ def beside(drawing: Element, width: float, height: float) -> list[str]:
 
 def assert_every_position_draws(explorer) -> None:
     """Each control, moved through all its positions by itself, sets its field of the state, and something is drawn."""
-    assert explorer.controls.keys() == asdict(explorer.state).keys()
-    for name, control in explorer.controls.items():
+    assert explorer.lab.controls.keys() == asdict(explorer.lab.state).keys()
+    for name, control in explorer.lab.controls.items():
         start = control.value
         for position in positions(control):
             control.value = position
-            assert getattr(explorer.state, name) == position, name
+            assert getattr(explorer.lab.state, name) == position, name
             assert "could not draw" not in live(explorer) and list(parse(html(explorer)).iter("svg")), (name, position)
         control.value = start

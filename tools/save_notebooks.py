@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from resnote.explorers.saved import VIEW as WIDGET_VIEW
+from resnote.hosts.saved import VIEW as WIDGET_VIEW
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}

@@ -7,8 +7,8 @@ from html import escape
 import ipywidgets as widgets
 
 from resnote.exercises.base import COLOURS, MARKS, Note
-from resnote.explorers.names import NAMED, QUESTION, REGION, ControlNames
-from resnote.explorers.saved import KeepsStill, bundle
+from resnote.hosts.names import NAMED, QUESTION, REGION, ControlNames
+from resnote.hosts.saved import KeepsStill, bundle
 
 
 class Prediction:

@@ -1,184 +1,277 @@
-"""What every explorer shares: controls → state → picture, with nothing raised and nothing flickering.
+"""What an explorer is: a state, its controls and presets as data, and three pure functions of the state.
 
-A subclass names its `State` (a frozen dataclass whose fields are the controls' names), its presets
-and its controls, and three pure functions of the state: the live picture, a still of it, and a
-sentence for what changed. A `widgets.HTML` shows each part; a move sets its value at most once.
+A host (`resnote.hosts`) gives it a place: ipywidgets in JupyterLab, native controls on a web page. Nothing here needs
+either, nor torch.
 """
 
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from html import escape
-from numbers import Real
+from typing import NamedTuple
 
-import ipywidgets as widgets
+from resnote.settings import SettingError, is_boolean
 
-from resnote.charts import number
-from resnote.explorers.names import NAMED, REGION, STEPS, ControlNames
-from resnote.explorers.saved import KeepsStill, bundle
-
-# One width for every label and one for every control, so that the tracks line up.
-CONTROL_STYLE = {"description_width": "120px"}
-CONTROL_LAYOUT = {"width": "auto", "max_width": "440px", "height": "28px", "margin": "2px"}
+# --- controls --------------------------------------------------------------------------------------
 
 
-def slider(label: str, low: int, high: int) -> widgets.IntSlider:
-    """A whole-number slider that reports every step of the hand."""
-    return widgets.IntSlider(min=low, max=high, description=label, continuous_update=True,
-                             style=CONTROL_STYLE, layout=CONTROL_LAYOUT)
+@dataclass(frozen=True)
+class Slider:
+    """Whole numbers from ``low`` to ``high``."""
+
+    label: str
+    low: int
+    high: int
+
+    @property
+    def positions(self) -> list:
+        """All values, in order."""
+        return list(range(self.low, self.high + 1))
+
+    def words(self, value) -> str:
+        """A value as the readout shows it."""
+        return str(value).replace("-", "−")
 
 
-def choice(label: str, options) -> widgets.Dropdown:
-    return widgets.Dropdown(options=options, description=label, style=CONTROL_STYLE, layout=CONTROL_LAYOUT)
+@dataclass(frozen=True)
+class Steps:
+    """A slider over chosen values, for a range too wide for even steps; ``values`` may name each: {"√2 (He)": 1.41}."""
+
+    label: str
+    values: tuple | dict
+
+    @property
+    def positions(self) -> list:
+        return list(self.values.values() if isinstance(self.values, dict) else self.values)
+
+    def words(self, value) -> str:
+        return list(self.values)[self.positions.index(value)] if isinstance(self.values, dict) else str(value)
 
 
-def steps(label: str, values) -> widgets.SelectionSlider:
-    """A slider over chosen values, for a range too wide for even steps."""
-    return widgets.SelectionSlider(options=list(values), description=label, continuous_update=True,
-                                   style=CONTROL_STYLE, layout=CONTROL_LAYOUT).add_class(STEPS)
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words."""
+
+    label: str
+    options: tuple
+
+    @property
+    def positions(self) -> list:
+        return list(self.options)
+
+    def words(self, value) -> str:
+        return str(value)
 
 
-def switch(label: str) -> widgets.Checkbox:
-    return widgets.Checkbox(description=label, indent=False,
-                            layout={"width": "auto", "height": "28px", "margin": "2px 2px 2px 24px"})
+@dataclass(frozen=True)
+class Switch:
+    """Off or on."""
 
+    label: str
+    positions = [False, True]
 
-def columns(*contents, width: int) -> widgets.HBox:
-    """Columns of controls and pictures, each at most ``width`` pixels; in a narrow window one below the other."""
-    return widgets.HBox([widgets.VBox(list(content), layout={"flex": "1 1 330px", "max_width": f"{width}px"})
-                         for content in contents], layout={"flex_flow": "row wrap", "width": "100%"})
-
-
-def what_moved(labels: dict[str, str], before, state) -> str:
-    """"Layers: from 30 to 31. ", where one control moved between two states; nothing where none or several did."""
-    moved = [f.name for f in fields(state) if before and getattr(before, f.name) != getattr(state, f.name)]
-    if len(moved) != 1:
-        return ""
-    name, = moved
-    label = labels[name]
-    return f"{label[0].upper()}{label[1:]}: from {_word(getattr(before, name))} to {_word(getattr(state, name))}. "
-
-
-def _word(value) -> str:
-    if isinstance(value, bool):
+    def words(self, value) -> str:
         return ("off", "on")[value]
-    return number(value, 2 if isinstance(value, float) else 0) if isinstance(value, Real) else value
+
+
+Control = Slider | Steps | Choice | Switch
+
+
+# --- layout ----------------------------------------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """Controls side by side after a heading."""
+
+    heading: str
+    names: tuple[str, ...]
+
+
+class Column(NamedTuple):
+    """Controls and parts of the picture, one below the other; a heading belongs to the names of its controls."""
+
+    names: tuple[str, ...]
+    heading: str = ""
+
+
+class Columns(NamedTuple):
+    """Columns side by side, each at most ``width`` pixels wide; in a narrow window one below the other."""
+
+    columns: tuple[Column, ...]
+    width: int
+
+
+# --- an explorer -----------------------------------------------------------------------------------
+
+
+class Moved(NamedTuple):
+    """What a host shows after a move: each part of the picture as HTML, and a sentence; with the numbers behind them."""
+
+    numbers: object
+    parts: dict[str, str]
+    sentence: str
 
 
 class Explorer:
-    """Base of the explorers; show one by making it the last expression of a cell.
+    """Base of the explorers; show one in JupyterLab by making it the last expression of a cell.
 
-    Attributes
+    A subclass says what `State` is (a frozen dataclass), which control moves each of its fields, which `presets` there are,
+    how all is laid out, and three functions. `numbers` is called once a move; what it returns carries its ``state``.
+
+    Parameters
     ----------
-    state : what the controls say now, an instance of `State`
-    widget : the whole explorer, an ipywidgets box
+    preset : name of one of the presets; the first by default
+    setting : fields of the state that differ from the preset's. Where two blocks have the field, ``width=32`` sets both.
+
+    Raises
+    ------
+    SettingError : for a preset, a field or a value that the explorer does not have
     """
 
     State: type
-    presets: dict = {}  # name -> State
-    parts: tuple[str, ...] = ("picture",)
+    controls: dict[str, Control]
+    presets: dict[str, object]
+    layout: tuple
 
-    def __init__(self, preset: str | None = None):
-        names = list(self.presets)
-        if preset is None:
-            preset = names[0]
-        if preset not in self.presets:
-            raise ValueError(f"There is no preset {preset!r}. Choose one of {', '.join(map(repr, names))}.")
-        self.controls = self.make_controls()
-        self._preset = widgets.ToggleButtons(options=names, value=preset, style={"button_width": "auto"},
-                                             description="Presets", tooltips=[f"Set all controls: {n}" for n in names])
-        self.views = {part: widgets.HTML() for part in (*self.parts, "live")}
-        self.state = None
-        self._busy = False
-        self._set(self.presets[preset])
-        for name, control in self.controls.items():
-            control.add_class(f"resnote-{name}")  # a name on the page
-            control.observe(self._on_control, names="value")
-        self._preset.observe(self._on_preset, names="value")
-        self.widget = widgets.VBox([self._preset, self.arrange(self.controls, self.views), self.views["live"],
-                                    ControlNames(layout={"display": "none"})])
-        self.widget.add_class(NAMED)
-        self.views["live"].add_class(REGION)
-        KeepsStill(shown=self.widget.model_id)
-
-    # What a subclass says.
-
-    def make_controls(self) -> dict[str, widgets.Widget]:
-        """One control for each field of the state, by its name."""
+    @staticmethod
+    def numbers(state):
+        """All that is computed for a state."""
         raise NotImplementedError
 
-    def arrange(self, controls, views) -> widgets.Widget:
-        """The controls and the parts of the picture, laid out; the live line is put below."""
-        return widgets.VBox([*controls.values(), *(views[part] for part in self.parts)])
-
-    def read(self):
-        """The state that the controls show."""
-        return self.State(**{name: control.value for name, control in self.controls.items()})
-
-    def picture(self, state) -> dict[str, str]:
-        """The live picture as HTML, by part; no part's height may depend on the state."""
+    @staticmethod
+    def draw(numbers) -> dict[str, object]:
+        """The parts of the picture, each a `Drawing` or HTML; no part's height may depend on the numbers."""
         raise NotImplementedError
 
-    def still(self, state) -> str:
-        """The same picture for a page without a kernel, where inline SVG may be removed."""
+    @staticmethod
+    def sentence(before, numbers) -> str:
+        """What the numbers say, in words; ``before`` are those before the move, or None."""
         raise NotImplementedError
 
-    def says(self, before, state) -> str:
-        """One sentence on what the last move changed; ``before`` is None at the start."""
-        raise NotImplementedError
+    @staticmethod
+    def prepare() -> None:
+        """Compute what would make the first move slow."""
 
     # What the base does.
 
-    def _on_control(self, _change):
-        if not self._busy:
-            self._refresh()
+    def __init__(self, preset: str | None = None, **setting):
+        self.start = self.setting(preset, **setting)
+        self._lab = None
 
-    def _on_preset(self, change):
-        if not self._busy and change.new is not None:
-            self._set(self.presets[change.new])
+    @classmethod
+    def setting(cls, preset: str | None = None, **setting):
+        """The state of a preset with these fields changed."""
+        names = list(cls.presets)
+        preset = names[0] if preset is None else preset
+        if not isinstance(preset, str) or preset not in cls.presets:
+            raise SettingError(f"There is no preset {preset!r}. Choose one of {', '.join(map(repr, names))}.")
+        state = {f.name: getattr(cls.presets[preset], f.name) for f in fields(cls.State)}
+        for name, value in setting.items():
+            meant = [field for field in state if field == name or field.endswith(f"_{name}") and name not in state]
+            if not meant:
+                raise SettingError(f"There is no setting {name!r}. {cls.__name__} has {', '.join(state)}.")
+            state |= {field: _position(field, cls.controls[field], value) for field in meant}
+        return cls.State(**state)
 
-    def _set(self, state):
-        """Move all controls, then draw once."""
-        with self._quietly():
-            for name, control in self.controls.items():
-                control.value = getattr(state, name)
-        self._refresh()
+    @classmethod
+    def code(cls, state) -> str:
+        """The line of Python that shows the explorer in this state."""
+        for name, preset in cls.presets.items():
+            if preset == state:
+                return f"{cls.__name__}()" if preset == cls.setting() else f"{cls.__name__}({name!r})"
+        first = cls.setting()
+        changed = [f.name for f in fields(state) if getattr(state, f.name) != getattr(first, f.name)]
+        return f"{cls.__name__}({', '.join(f'{name}={getattr(state, name)!r}' for name in changed)})"
 
-    def _refresh(self):
-        # An exception in a callback shows nowhere in a notebook: the picture would just stop.
-        try:
-            state = self.read()
-            html = self.picture(state) | {"live": _live(self.says(self.state, state))}
-            shown = self.state = state
-        except Exception as error:
-            shown = None        # no preset is pressed, so that each can be chosen
-            html = dict.fromkeys(self.parts, "") | {"live": _live(
-                f"The explorer could not draw this setting ({type(error).__name__}: {error}). "
-                "Move the last control back, or choose a preset, and it goes on.")}
-        for part, view in self.views.items():
-            view.value = html[part]
-        with self._quietly():
-            self._preset.value = next((n for n, s in self.presets.items() if s == shown), None)
+    @classmethod
+    def part_names(cls) -> list[str]:
+        """The parts of the picture, in the layout's order."""
+        return [name for name in _names_in(cls.layout) if name not in cls.controls]
 
-    @contextmanager
-    def _quietly(self):
-        busy, self._busy = self._busy, True
-        try:
-            yield
-        finally:
-            self._busy = busy
+    @classmethod
+    def label(cls, name: str) -> str:
+        """A control's full name: where two have the same label, with the heading of its column."""
+        for item in cls.layout:
+            if isinstance(item, Columns):
+                for column in item.columns:
+                    if name in column.names and column.heading:
+                        return f"{column.heading}, {cls.controls[name].label}"
+        return cls.controls[name].label
+
+    @classmethod
+    def what_moved(cls, before, state) -> str:
+        """"Layers: from 30 to 31. ", where one control moved; nothing where none or several did."""
+        moved = [f.name for f in fields(state) if before and getattr(before.state, f.name) != getattr(state, f.name)]
+        if len(moved) != 1:
+            return ""
+        name, = moved
+        label, control = cls.label(name), cls.controls[name]
+        was, now = (control.words(getattr(s, name)) for s in (before.state, state))
+        return f"{label[0].upper()}{label[1:]}: from {was} to {now}. "
+
+    @classmethod
+    def move(cls, before, state) -> Moved:
+        """The explorer in this state. ``before`` are the numbers before the move, or None."""
+        numbers = cls.numbers(state)
+        parts = {name: part if isinstance(part, str) else part.inline() for name, part in cls.draw(numbers).items()}
+        return Moved(numbers, parts, cls.what_moved(before, state) + cls.sentence(before, numbers))
+
+    @classmethod
+    def still(cls, state) -> str:
+        """The explorer in this state for a page where nothing moves and inline SVG may be removed."""
+        numbers = cls.numbers(state)
+        drawn = cls.draw(numbers).values()
+        images = "".join(part.image() for part in drawn if not isinstance(part, str))
+        return f"<div>{images}</div>{''.join(part for part in drawn if isinstance(part, str))}<p>{escape(cls.sentence(None, numbers))}</p>"
+
+    # In JupyterLab.
+
+    @property
+    def lab(self):
+        """The explorer made of ipywidgets: `resnote.hosts.lab.Lab`."""
+        if self._lab is None:
+            from resnote.hosts.lab import Lab
+
+            self._lab = Lab(self, self.start)
+        return self._lab
+
+    def __repr__(self):
+        """The line that makes it again as its controls stand now."""
+        return self.code(self._lab.state if self._lab and self._lab.state else self.start)
 
     def _repr_mimebundle_(self, **kwargs):
-        """The widget where there is a kernel, and the still beside it for where there is none."""
-        return bundle(self.widget, _words(self.says(None, self.state)), self.still(self.state), **kwargs)
+        return self.lab.bundle(**kwargs)
 
 
-def _live(sentence: str) -> str:
-    """The line that a screen reader reads out when it changes, with room for two lines."""
-    return f'<p class="resnote-live" style="min-height:3em;line-height:1.5em;margin:4px 8px">{escape(sentence)}</p>'
+def _position(name, control, value):
+    """The control's own value that equals ``value``, or, for steps, is called so."""
+    for position in control.positions:
+        try:
+            if is_boolean(position) != is_boolean(value):       # True == 1
+                continue
+            if position == value or isinstance(value, str) and control.words(position) == value:
+                return position
+        except (TypeError, ValueError):         # an array, say, which is compared number by number
+            break
+    known = control.positions
+    if isinstance(control, Slider):
+        raise SettingError(f"{name} is {value!r}; it must be a whole number from {control.low} to {control.high}.")
+    raise SettingError(f"{name} is {value!r}; use one of {', '.join(map(repr, known if len(known) < 30 else [*known[:3], '…', known[-1]]))}.")
 
 
-def _words(html: str) -> str:
+def _names_in(layout):
+    for item in layout:
+        match item:
+            case str():
+                yield item
+            case Columns(columns):
+                for column in columns:
+                    yield from column.names
+            case Line(_, names):
+                yield from names
+
+
+def words_of(html: str) -> str:
+    """HTML without its tags."""
     return re.sub(r"<[^>]+>", "", html)

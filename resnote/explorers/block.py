@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from typing import NamedTuple
 
 from resnote import counting
 from resnote.counting import BlockCount
-from resnote.diagrams import HEIGHT, WIDTH, as_image, block_diagram, describe
-from resnote.explorers.base import Explorer, choice, columns, slider, what_moved
+from resnote.drawings.blocks import HEIGHT, block_diagram
+from resnote.drawings.kit import WIDTH
+from resnote.explorers.base import Choice, Column, Columns, Explorer, Slider
 from resnote.settings import SHORTCUTS
-from resnote.tables import format_shape
+from resnote.text import format_shape
 
 KINDS = {"basic block": (counting.basic_block, "BasicBlock"), "bottleneck": (counting.bottleneck, "Bottleneck")}
-
-CONTROL_LABELS = {"kind": "block", "in_channels": "input channels", "width": "middle channels",
-                  "out_channels": "output channels", "stride": "stride", "side": "image side", "shortcut": "shortcut"}
-
 
 @dataclass(frozen=True)
 class State:
@@ -40,6 +38,13 @@ PRESETS = {
 }
 
 
+class Numbers(NamedTuple):
+    """The block's count, and the state that it belongs to."""
+
+    state: State
+    block: BlockCount
+
+
 def count(state: State) -> BlockCount:
     """The block's count, with batch norm; a block that cannot run carries its problem."""
     kind, _ = KINDS[state.kind]
@@ -54,9 +59,9 @@ def code(state: State) -> str:
     return f"{KINDS[state.kind][1]}({state.in_channels}, {state.width}, {state.out_channels}{settings})"
 
 
-def bare_pytorch(state: State) -> str:
-    """What F(x) + shortcut(x) would do in PyTorch without a check."""
-    block = count(state)
+def bare_pytorch(state: State, block: BlockCount | None = None) -> str:
+    """What F(x) + shortcut(x) would do in PyTorch without a check. ``block`` is the state's count, where there is one."""
+    block = block or count(state)
     if block.problem is None:
         return f"adds, and returns {format_shape(block.rows[-1].output)}."
     if block.problem.where == "shortcut":
@@ -81,34 +86,28 @@ class BlockExplorer(Explorer):
     preset : name of one of `PRESETS`; the identity by default
     """
 
-    State, presets, parts = State, PRESETS, ("drawing", "words")
+    State, presets = State, PRESETS
+    controls = {
+        "kind": Choice("block", tuple(KINDS)), "in_channels": Slider("input channels", 1, 256),
+        "width": Slider("middle channels", 1, 256), "out_channels": Slider("output channels", 1, 256),
+        "stride": Slider("stride", 1, 4), "side": Slider("image side", 1, 64), "shortcut": Choice("shortcut", SHORTCUTS)}
+    layout = (Columns((Column(("in_channels", "width", "out_channels", "drawing")),
+                       Column(("kind", "shortcut", "stride", "side", "words"))), WIDTH),)
 
-    def make_controls(self):
-        controls = {"kind": choice(CONTROL_LABELS["kind"], list(KINDS))}
-        for name, high in (("in_channels", 256), ("width", 256), ("out_channels", 256), ("stride", 4), ("side", 64)):
-            controls[name] = slider(CONTROL_LABELS[name], 1, high)
-        controls["shortcut"] = choice(CONTROL_LABELS["shortcut"], list(SHORTCUTS))
-        return controls
+    @staticmethod
+    def numbers(state):
+        return Numbers(state, count(state))
 
-    def arrange(self, controls, views):
-        return columns((*(controls[name] for name in ("in_channels", "width", "out_channels")), views["drawing"]),
-                       (*(controls[name] for name in ("kind", "shortcut", "stride", "side")), views["words"]), width=WIDTH)
+    @staticmethod
+    def draw(numbers):
+        return {"drawing": block_diagram(numbers.block, _widest(numbers.state)), "words": _words(*numbers)}
 
-    def picture(self, state):
-        block = count(state)
-        return {"drawing": block_diagram(block, _widest(state)), "words": _words(state, block)}
-
-    def still(self, state):
-        block = count(state)
-        image = as_image(block_diagram(block, _widest(state), standalone=True), describe(block))
-        return f"<div>{image}</div>{_words(state, block)}"
-
-    def says(self, before, state):
-        block = count(state)
-        now = (f"The block cannot run: it fails at the {block.problem.where}." if block.problem else
-               f"{format_shape(block.input)} becomes {format_shape(block.rows[-1].output)}; "
-               f"{block.parameters:,} parameters.")
-        return what_moved(CONTROL_LABELS, before, state) + now
+    @staticmethod
+    def sentence(before, numbers):
+        block = numbers.block
+        return (f"The block cannot run: it fails at the {block.problem.where}." if block.problem else
+                f"{format_shape(block.input)} becomes {format_shape(block.rows[-1].output)}; "
+                f"{block.parameters:,} parameters.")
 
 
 def _widest(state: State) -> int:
@@ -119,7 +118,7 @@ def _words(state: State, block: BlockCount) -> str:
     """The call, what bare PyTorch does, and what `resnote` says; the place does not grow with the words."""
     resnote = block.problem.message if block.problem else f"builds it: {block.parameters:,} parameters, {block.macs:,} MACs."
     parts = (("You write", f"<code>{escape(code(state))}</code>"),
-             ("F(x) + shortcut(x) in bare PyTorch", escape(bare_pytorch(state))), ("resnote", escape(resnote)))
+             ("F(x) + shortcut(x) in bare PyTorch", escape(bare_pytorch(state, block))), ("resnote", escape(resnote)))
     # No <dl>: JupyterLab's own style floats its terms.
     body = "".join(f'<div style="font-weight:bold;margin-top:8px">{name}</div><div>{text}</div>' for name, text in parts)
     return f'<div class="resnote-words" style="width:420px;max-width:100%;min-height:{HEIGHT - 40}px;font-size:13px;line-height:1.5">{body}</div>'

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
-
-import ipywidgets as widgets
+from typing import NamedTuple
 
 from resnote import counting
 from resnote.counting import BlockCount
-from resnote.diagrams import WIDTH, as_image, block_diagram, describe
-from resnote.explorers.base import Explorer, choice, columns, slider, steps, switch, what_moved
-from resnote.explorers.names import GROUP
-from resnote.tables import format_bytes
+from resnote.drawings.blocks import block_diagram
+from resnote.drawings.kit import WIDTH
+from resnote.explorers.base import Choice, Column, Columns, Explorer, Line, Slider, Steps, Switch
+from resnote.text import format_bytes
 
 SHORTCUTS = {
     "identity": {"shortcut": "identity"},
@@ -53,10 +51,12 @@ PRESETS = {
     "The article's listings": State(basic_width=64, basic_out=64),
 }
 
-CONTROL_LABELS = {
-    "in": "input channels", "width": "width", "out": "output channels", "shortcut": "shortcut",
-    "kernel_size": "kernel", "side": "image side", "bias": "bias", "batch_norm": "batch norm",
-}
+class Numbers(NamedTuple):
+    """Both blocks' counts, and the state that they belong to."""
+
+    state: State
+    basic: BlockCount
+    bottleneck: BlockCount
 
 
 def count(state: State) -> tuple[BlockCount, BlockCount]:
@@ -119,54 +119,36 @@ class BottleneckExplorer(Explorer):
     preset : name of one of `PRESETS`; the first, equal channels, by default
     """
 
-    State, presets, parts = State, PRESETS, ("basic", "bottleneck", "totals")
+    State, presets = State, PRESETS
+    controls = {
+        **{f"{block}_{name}": control for block in ("basic", "bottleneck") for name, control in (
+            ("in", Slider("input channels", 1, 512)), ("width", Slider("width", 1, 512)),
+            ("out", Slider("output channels", 1, 512)), ("shortcut", Choice("shortcut", tuple(SHORTCUTS))))},
+        "kernel_size": Slider("kernel", 1, 7), "side": Steps("image side", SIDES),
+        "bias": Switch("bias"), "batch_norm": Switch("batch norm")}
+    layout = (
+        Line("Both blocks", ("bias", "batch_norm")),
+        Columns((Column(("kernel_size",)), Column(("side",))), WIDTH),
+        Columns(tuple(Column((*(f"{block}_{part}" for part in ("in", "width", "out", "shortcut")), block), heading)
+                      for block, heading in (("basic", "Basic block"), ("bottleneck", "Bottleneck"))), WIDTH),
+        "totals")
 
-    def make_controls(self):
-        controls = {}
-        for block in ("basic", "bottleneck"):
-            for part in ("in", "width", "out"):
-                controls[f"{block}_{part}"] = slider(CONTROL_LABELS[part], 1, 512)
-            controls[f"{block}_shortcut"] = choice(CONTROL_LABELS["shortcut"], list(SHORTCUTS))
-        controls["kernel_size"] = slider(CONTROL_LABELS["kernel_size"], 1, 7)
-        controls["side"] = steps(CONTROL_LABELS["side"], SIDES)
-        controls["bias"] = switch(CONTROL_LABELS["bias"])
-        controls["batch_norm"] = switch(CONTROL_LABELS["batch_norm"])
-        return controls
+    @staticmethod
+    def numbers(state):
+        return Numbers(state, *count(state))
 
-    def arrange(self, controls, views):
-        """A column for each block, its controls above its drawing: in a narrow window one below the other."""
-        blocks = [(widgets.HTML(f"<b>{name}</b>"),
-                   *(controls[f"{block}_{part}"] for part in ("in", "width", "out", "shortcut")), views[block])
-                  for block, name in (("basic", "Basic block"), ("bottleneck", "Bottleneck"))]
-        both = columns([controls["kernel_size"]], [controls["side"]], width=WIDTH)
-        switches = widgets.HBox([widgets.HTML("<b>Both blocks</b>"), controls["bias"], controls["batch_norm"]])
-        both_blocks = columns(*blocks, width=WIDTH)
-        for column in both_blocks.children:
-            column.add_class(GROUP)
-        return widgets.VBox([switches, both, both_blocks, views["totals"]])
+    @staticmethod
+    def draw(numbers):
+        state, *blocks = numbers
+        basic, bottleneck = (block_diagram(block, widest(state)) for block in blocks)
+        return {"basic": basic, "bottleneck": bottleneck, "totals": totals_table(*blocks)}
 
-    def picture(self, state):
-        basic, bottleneck = blocks = count(state)
-        scale = widest(state)
-        return {"basic": block_diagram(basic, scale), "bottleneck": block_diagram(bottleneck, scale),
-                "totals": totals_table(*blocks)}
-
-    def still(self, state):
-        blocks, scale = count(state), widest(state)
-        pictures = "".join(as_image(block_diagram(block, scale, standalone=True), describe(block))
-                           for block in blocks)
-        return f"<div>{pictures}</div>{totals_table(*blocks)}<p>{escape(self.says(None, state))}</p>"
-
-    def says(self, before, state):
-        return what_moved(_NAMES, before, state) + " ".join(map(_sentence, count(state)))
+    @staticmethod
+    def sentence(before, numbers):
+        return " ".join(map(_sentence, (numbers.basic, numbers.bottleneck)))
 
 
 def _sentence(block: BlockCount) -> str:
     if block.problem:  # the whole sentence stands on the picture; this line keeps its height
         return f"The {block.name} cannot run: it fails at the {block.problem.where}."
     return f"{block.name.capitalize()}: {block.parameters:,} parameters, {block.macs:,} MACs."
-
-
-# The controls' labels, and of which block where there are two of the name.
-_NAMES = CONTROL_LABELS | {f"{block}_{part}": f"{block}, {CONTROL_LABELS[part]}"
-                           for block in ("basic", "bottleneck") for part in ("in", "width", "out", "shortcut")}

@@ -1,37 +1,19 @@
-"""Lesson 05's explorer: running statistics walk to the population's, and what each mode makes of it.
-
-The network is the one of the paper's own first experiment (Ioffe and Szegedy 2015, §4.1) in small: hidden
-layers of sigmoid units with batch norm before each sigmoid. It is trained once, when it is first asked for.
-All is float64 and starts from whole numbers of pixels, so that rounding, which differs between machines,
-stays far below the digits that are shown.
-"""
+"""Lesson 05's explorer: running statistics walk to the population's, and what each mode makes of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cache, lru_cache
-from html import escape
+from dataclasses import dataclass
 from typing import NamedTuple
 
-import ipywidgets as widgets
-import torch
-from torch import Tensor, nn
+from resnote.drawings.kit import WIDTH
+from resnote.drawings.walks import Mode, Walk, mode_bars, walk_chart
+from resnote.explorers.base import Column, Columns, Explorer, Slider, Steps, Switch
+from resnote.text import number
 
-from resnote.charts import number
-from resnote.data import digits
-from resnote.diagrams import as_image
-from resnote.explorers.base import Explorer, columns, slider, steps, switch, what_moved
-from resnote.training import Progress, fit, one_thread
-from resnote.walks import WIDTH, Mode, Walk, describe_modes, describe_walks, mode_bars, walk_chart
-
-LAYERS, UNITS, CLASSES, EPS = 3, 32, 10, 1e-5
-STEPS, TRAINED_WITH = 200, 64                  # and the batches that pass are as many as the steps
-UNIT = 26                                      # of the first layer, whose statistics are drawn
+STEPS, CLASSES = 200, 10                       # batches that pass, and steps that the network learns
 AXES = {"mean": (-2, 0, 6), "variance": (0, 10, 20)}
 BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128, 256)
-MOMENTA = {"0.01": 0.01, "0.05": 0.05, "0.1": 0.1, "0.3": 0.3, "0.5": 0.5, "1": 1.0, "None": None}
-CONTROL_LABELS = {"momentum": "momentum", "batch_size": "batch size", "seen": "batches seen",
-                  "learning": "weights still learning"}
+MOMENTA = ("0.01", "0.05", "0.1", "0.3", "0.5", "1", "None")
 
 
 @dataclass(frozen=True)
@@ -54,173 +36,67 @@ PRESETS = {
 }
 
 
-class Experiment(NamedTuple):
-    """The trained network's parameters before each step, 0 to 200, and the digits, (N, 64) float64."""
+class Right(NamedTuple):
+    """How many of the test images each way of predicting gets right; how many there are; and batches that Algorithm 2 reads."""
 
-    weights: list[Tensor]
-    train_images: Tensor
-    test_images: Tensor
-    test_labels: Tensor
-
-
-@cache
-@one_thread()
-def experiment() -> Experiment:
-    """Train for 200 steps of SGD, batches of 64, at a constant rate of 0.1, and keep every step's weights."""
-    data = digits()
-    data = replace(data, train_images=_whole_pixels(data.train_images, data),
-                   test_images=_whole_pixels(data.test_images, data))
-    network, past = build(), []
-
-    def note(network, _inputs):
-        if network.training:  # the first look of `fit` at the scores is none
-            past.append([parameter.detach().clone() for parameter in network.parameters()])
-
-    network.register_forward_pre_hook(note)
-    history = fit(network, data, epochs=10, batch_size=TRAINED_WITH, schedule=None, test=False, progress=Progress(10))
-    if history.stopped:  # half a run must not be kept: the next explorer trains anew
-        raise KeyboardInterrupt(history.stopped)
-    return Experiment([torch.stack(parameter) for parameter in zip(*past[:STEPS + 1])],
-                      data.train_images.flatten(1), data.test_images.flatten(1), data.test_labels)
+    stored: int
+    own: int
+    best: int
+    images: int
+    batches: int
 
 
-def build() -> nn.Sequential:
-    """64 pixels, three hidden layers of 32 units, 10 classes; weights normal, mean 0, spread 1/√inputs (seed 0)."""
-    layers, generator = [nn.Flatten()], torch.Generator().manual_seed(0)
-    for inputs in (64, UNITS, UNITS):
-        layers += [nn.Linear(inputs, UNITS, bias=False), nn.BatchNorm1d(UNITS, eps=EPS), nn.Sigmoid()]
-    network = nn.Sequential(*layers, nn.Linear(UNITS, CLASSES)).double()
-    for layer in network:
-        if isinstance(layer, nn.Linear):
-            nn.init.normal_(layer.weight, 0, layer.in_features**-0.5, generator=generator)
-    nn.init.zeros_(network[-1].bias)
-    return network
+class Numbers(NamedTuple):
+    """Mean and variance of the drawn unit, up to the batches seen, and what each mode gets right."""
+
+    state: State
+    mean: Walk
+    variance: Walk
+    right: Right
 
 
-def _whole_pixels(images, data):
-    """Inked pixels, 0 to 16, moved to −1 … 1: exact, where scaled float32 images differ in the last digit."""
-    return (16 * (images * data.std[0] + data.mean[0])).round().double() / 8 - 1
+def walks(state: State) -> tuple[Walk, Walk]:
+    """Mean and variance of the drawn unit, up to the batches seen, by `resnote.modes`: a page puts a table here."""
+    from resnote import modes
+
+    return tuple(Walk(name, AXES[name], *found) for name, found in zip(AXES, modes.walks(
+        state.momentum, state.batch_size, state.seen, state.learning)))
 
 
-# --- statistics --------------------------------------------------------------------------------
+def right(state: State) -> Right:
+    """What each mode gets right, with the weights of the state, by `resnote.modes`: a page puts a table here."""
+    from resnote import modes
+
+    step, size = _step(state), state.batch_size
+    return Right(modes.eval_mode(state.momentum, size, state.seen, state.learning), modes.batch_mode(step, size),
+                 modes.algorithm_2(step, size), *modes.sizes(size))
 
 
-@torch.no_grad()
-def propagate(weights, x: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Send batches (…, m, 64) forward; give scores (…, m, 10) and batch statistics (…, 2, 3, 32).
-
-    Each batch is normalised by its own mean and variance, or by ``statistics`` (2, 3, 32): mean and
-    variance, by layer, by unit. The variances are the biased ones (÷ m).
-    """
-    seen = []
-    for n in range(LAYERS):
-        weight, gamma, beta = weights[3 * n:3 * n + 3]
-        x = x @ weight.mT
-        mu = x.mean(-2, keepdim=True)
-        var = (x - mu).square().mean(-2, keepdim=True)
-        seen.append(torch.cat([mu, var], -2))
-        if statistics is not None:
-            mu, var = statistics[:, n]
-        x_hat = (x - mu) / (var + EPS).sqrt()
-        x = torch.sigmoid(gamma.unsqueeze(-2) * x_hat + beta.unsqueeze(-2))
-    weight, bias = weights[3 * LAYERS:]
-    return x @ weight.mT + bias.unsqueeze(-2), torch.stack(seen, -2)
-
-
-def weights_after(step: int | slice) -> list[Tensor]:
-    return [parameter[step] for parameter in experiment().weights]
-
-
-def training_batches(batch_size: int) -> Tensor:
-    """The 200 batches that pass, (200, m, 64): all training images in random order, then all again."""
-    images, generator = experiment().train_images, torch.Generator().manual_seed(1)
-    epochs = -(-STEPS * batch_size // len(images))
-    order = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(epochs)])
-    return images[order[:STEPS * batch_size]].unflatten(0, (STEPS, batch_size))
-
-
-@cache
-@one_thread()
-def batch_statistics(batch_size: int, learning: bool) -> Tensor:
-    """Mean and unbiased variance of each of the 200 batches that pass, (200, 2, 3, 32).
-
-    The weights are the trained ones, or, with ``learning``, those before step 1, before step 2 …
-    """
-    weights = weights_after(slice(STEPS) if learning else STEPS)
-    _, statistics = propagate(weights, training_batches(batch_size))
-    return _unbiased(statistics, batch_size)
-
-
-@lru_cache(maxsize=64)
-@one_thread()
-def running_statistics(momentum: str, batch_size: int, learning: bool) -> Tensor:
-    """From mean 0 and variance 1 through 200 batches, (201, 2, 3, 32), as ``nn.BatchNorm1d`` keeps them."""
-    running = [torch.stack([torch.zeros(LAYERS, UNITS), torch.ones(LAYERS, UNITS)]).double()]
-    for seen, batch in enumerate(batch_statistics(batch_size, learning), start=1):
-        alpha = 1 / seen if MOMENTA[momentum] is None else MOMENTA[momentum]
-        running.append((1 - alpha) * running[-1] + alpha * batch)
-    return torch.stack(running)
-
-
-@lru_cache(maxsize=512)
-@one_thread()
-def batch_mode(step: int, batch_size: int) -> int:
-    """Test images right in train mode; the last batch is filled up with the first images again."""
-    _, _, images, labels = experiment()
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(2))
-    order = order.repeat(2)[:-(-len(images) // batch_size) * batch_size]
-    scores, _ = propagate(weights_after(step), images[order].unflatten(0, (-1, batch_size)))
-    return _right(scores.flatten(0, 1)[:len(images)], labels[order[:len(images)]])
-
-
-@lru_cache(maxsize=512)
-@one_thread()
-def algorithm_2(step: int, batch_size: int) -> int:
-    """Test images right with the population's statistics: E[μ] and m/(m − 1)·E[σ²] over all training batches."""
-    _, train_images, images, labels = experiment()
-    order = torch.randperm(len(train_images), generator=torch.Generator().manual_seed(3))
-    batches = train_images[order[:_full_batches(batch_size) * batch_size]].unflatten(0, (-1, batch_size))
-    _, statistics = propagate(weights_after(step), batches)
-    scores, _ = propagate(weights_after(step), images, _unbiased(statistics, batch_size).mean(0))
-    return _right(scores, labels)
-
-
-@lru_cache(maxsize=512)
-@one_thread()
-def eval_mode(state: State) -> int:
-    """Test images right with the running statistics."""
-    _, _, images, labels = experiment()
-    running = running_statistics(state.momentum, state.batch_size, state.learning)[state.seen]
-    scores, _ = propagate(weights_after(_step(state)), images, running)
-    return _right(scores, labels)
-
-
-@cache
-@one_thread()
-def population() -> Tensor:
-    """Mean and variance over all training images of the drawn unit, after each step, (2, 201)."""
-    x = experiment().train_images @ experiment().weights[0][:, UNIT].T
-    return torch.stack([x.mean(0), x.var(0, correction=0)])
-
-
-def _full_batches(batch_size) -> int:
-    return len(experiment().train_images) // batch_size
-
-
-def _unbiased(statistics, m) -> Tensor:
-    """Means as they are, variances times m/(m − 1)."""
-    return statistics * statistics.new_tensor([1, m / (m - 1)])[:, None, None]
-
-
-def _right(scores, labels) -> int:
-    return int((scores.argmax(1) == labels).sum())
+def shown(numbers: Numbers) -> list[Mode]:
+    """The bars: each mode, where its statistics come from, and what it gets right."""
+    state, right = numbers.state, numbers.right
+    return [Mode("eval(): running statistics", _gathered(state), right.stored),
+            Mode("train(): each batch's own statistics", f"test images in batches of {state.batch_size}", right.own),
+            Mode("eval(): Algorithm 2's population statistics",
+                 f"from all {right.batches} training batches of {state.batch_size}", right.best)]
 
 
 def _step(state) -> int:
     return state.seen if state.learning else STEPS
 
 
-# --- the explorer ------------------------------------------------------------------------------
+def _gathered(state) -> str:
+    if state.seen == 0:
+        return "no batch seen: mean 0, variance 1"
+    seen = "1 batch" if state.seen == 1 else f"{state.seen} batches"
+    return f"after {seen} of {state.batch_size}, momentum {state.momentum}"
+
+
+NOTE = ('<p class="resnote-note" style="margin:4px 8px;font-size:13px;line-height:1.5">'
+        "The network has three hidden layers of 32 sigmoid units, batch norm before each sigmoid. It learned the "
+        f"digits for {STEPS} steps with batches of 64, and stands still while the batches pass. With the box "
+        "ticked they pass while it learns, one before each step. The controls change the statistics, never what it "
+        "learns.</p>")
 
 
 class InferenceExplorer(Explorer):
@@ -231,82 +107,31 @@ class InferenceExplorer(Explorer):
     preset : name of one of `PRESETS`; too few batches by default
     """
 
-    State, presets, parts = State, PRESETS, ("walk", "modes", "note")
+    State, presets = State, PRESETS
+    controls = {"momentum": Steps("momentum", MOMENTA), "batch_size": Steps("batch size", BATCH_SIZES),
+                "seen": Slider("batches seen", 0, STEPS), "learning": Switch("weights still learning")}
+    layout = (Columns((Column(("momentum", "seen", "walk")), Column(("batch_size", "learning", "modes"))), WIDTH), "note")
 
-    def __init__(self, preset: str | None = None):
-        for batch_size in BATCH_SIZES:  # about a second, once; every move is quick then
-            for learning in (False, True):
-                batch_statistics(batch_size, learning)
-        super().__init__(preset)
+    @staticmethod
+    def prepare():
+        from resnote import modes
 
-    def make_controls(self):
-        return {"momentum": steps(CONTROL_LABELS["momentum"], MOMENTA),
-                "batch_size": steps(CONTROL_LABELS["batch_size"], BATCH_SIZES),
-                "seen": slider(CONTROL_LABELS["seen"], 0, STEPS), "learning": switch(CONTROL_LABELS["learning"])}
+        modes.prepare()
 
-    def arrange(self, controls, views):
-        both = columns((controls["momentum"], controls["seen"], views["walk"]),
-                       (controls["batch_size"], controls["learning"], views["modes"]), width=WIDTH)
-        return widgets.VBox([both, views["note"]])
+    @staticmethod
+    def numbers(state):
+        return Numbers(state, *walks(state), right(state))
 
-    def picture(self, state):
-        return {"walk": walk_chart(WALK_TITLE, walks(state), STEPS),
-                "modes": mode_bars(_title(state), modes(state), *_images()), "note": NOTE}
+    @staticmethod
+    def draw(numbers):
+        return {"walk": walk_chart("One unit of the first layer", (numbers.mean, numbers.variance), STEPS),
+                "modes": mode_bars(f"Test images right, weights at step {_step(numbers.state)}", shown(numbers),
+                                   numbers.right.images, 1 / CLASSES), "note": NOTE}
 
-    def still(self, state):
-        drawn, shown, title = walks(state), modes(state), _title(state)
-        images = [as_image(walk_chart(WALK_TITLE, drawn, STEPS, standalone=True), describe_walks(WALK_TITLE, drawn)),
-                  as_image(mode_bars(title, shown, *_images(), standalone=True),
-                           describe_modes(title, shown, _images()[0]))]
-        return f"<div>{''.join(images)}</div>{NOTE}<p>{escape(self.says(None, state))}</p>"
-
-    def says(self, before, state):
-        mean, variance = walks(state)
-        stored, own, best = (mode.right for mode in modes(state))
-        return (what_moved(CONTROL_LABELS, before, state)
-                + f"Running mean {number(mean.running[-1])} (population {number(mean.population[-1])}), running "
+    @staticmethod
+    def sentence(before, numbers):
+        _, mean, variance, right = numbers
+        return (f"Running mean {number(mean.running[-1])} (population {number(mean.population[-1])}), running "
                 f"variance {number(variance.running[-1])} (population {number(variance.population[-1])}). Right of "
-                f"{_images()[0]}: {stored} with running statistics, {own} with each batch's own, {best} with "
+                f"{right.images}: {right.stored} with running statistics, {right.own} with each batch's own, {right.best} with "
                 "Algorithm 2's.")
-
-
-def walks(state: State) -> tuple[Walk, Walk]:
-    """Mean and variance of the drawn unit, up to the batches seen."""
-    seen, unit = state.seen, (slice(None), 0, UNIT)
-    batches = batch_statistics(state.batch_size, state.learning)[:seen, *unit].T.tolist()
-    running = running_statistics(state.momentum, state.batch_size, state.learning)[:seen + 1, *unit].T.tolist()
-    target = population()[:, :seen + 1] if state.learning else population()[:, -1:].expand(-1, STEPS + 1)
-    return tuple(map(Walk, AXES, AXES.values(), batches, running, target.tolist()))
-
-
-def modes(state: State) -> list[Mode]:
-    """What each mode gets right, with the weights of the state."""
-    m, step = state.batch_size, _step(state)
-    return [Mode("eval(): running statistics", _gathered(state), eval_mode(state)),
-            Mode("train(): each batch's own statistics", f"test images in batches of {m}", batch_mode(step, m)),
-            Mode("eval(): Algorithm 2's population statistics", f"from all {_full_batches(m)} training batches of {m}",
-                 algorithm_2(step, m))]
-
-
-def _gathered(state) -> str:
-    if state.seen == 0:
-        return "no batch seen: mean 0, variance 1"
-    seen = "1 batch" if state.seen == 1 else f"{state.seen} batches"
-    return f"after {seen} of {state.batch_size}, momentum {state.momentum}"
-
-
-def _title(state) -> str:
-    return f"Test images right, weights at step {_step(state)}"
-
-
-def _images() -> tuple[int, float]:
-    """Number of test images, and the share that guessing gets right."""
-    return len(experiment().test_labels), 1 / CLASSES
-
-
-WALK_TITLE = "One unit of the first layer"
-NOTE = ('<p class="resnote-note" style="margin:4px 8px;font-size:13px;line-height:1.5">'
-        f"The network has three hidden layers of {UNITS} sigmoid units, batch norm before each sigmoid. It learned the "
-        f"digits for {STEPS} steps with batches of {TRAINED_WITH}, and stands still while the batches pass. With the box "
-        "ticked they pass while it learns, one before each step. The controls change the statistics, never what it "
-        "learns.</p>")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import ipywidgets as widgets
+from resnote.drawings.kit import INK, MUTED, WIDTH, Drawing, svg_text
+from resnote.explorers.base import Column, Columns, Explorer, Slider
 
-from resnote.diagrams import INK, MUTED, as_image, svg_document, svg_text
-from resnote.explorers.base import Explorer, slider, what_moved
-
-WIDTH, HEIGHT, UNIT = 470, 270, 20          # pixels; one unit of x or y is 20
-CONTROL_LABELS = {"slope": "slope", "shift": "shift"}
+HEIGHT, UNIT = 270, 20                      # pixels; one unit of x or y is 20
 
 
 @dataclass(frozen=True)
@@ -21,10 +19,16 @@ class State:
     shift: int = 0
 
 
+class Numbers(NamedTuple):
+    """A line is drawn from its state alone."""
+
+    state: State
+
+
 PRESETS = {"Rising": State(), "Falling": State(-2, 3), "Flat": State(0, 2)}
 
 
-def chart(state: State, standalone: bool = False) -> str:
+def chart(state: State) -> Drawing:
     """The line in a frame that reaches from −10 to 10 and from −5 to 5; what leaves the frame is cut off."""
     left, top, width, height = 35, 30, 20 * UNIT, 10 * UNIT
     x, y = left + width / 2, top + height / 2
@@ -38,7 +42,7 @@ def chart(state: State, standalone: bool = False) -> str:
             f'<polyline points="{points}" fill="none" stroke="#0072B2" stroke-width="3"/>'
             f'<circle cx="{x}" cy="{y - UNIT * state.shift}" r="5" fill="{INK}"/></svg>')
     head = svg_text(left, 20, equation(state), size=14, weight="bold")
-    return svg_document(axes + line + head, describe(state), WIDTH, HEIGHT, standalone)
+    return Drawing(axes + line + head, describe(state), WIDTH, HEIGHT)
 
 
 def equation(state: State) -> str:
@@ -59,19 +63,18 @@ class LineExplorer(Explorer):
     preset : name of one of `PRESETS`; the rising line by default
     """
 
-    State, presets, parts = State, PRESETS, ("line",)
+    State, presets = State, PRESETS
+    controls = {"slope": Slider("slope", -5, 5), "shift": Slider("shift", -5, 5)}
+    layout = (Columns((Column(("slope", "shift", "line")),), WIDTH),)
 
-    def make_controls(self):
-        return {name: slider(label, -5, 5) for name, label in CONTROL_LABELS.items()}
+    @staticmethod
+    def numbers(state):
+        return Numbers(state)
 
-    def arrange(self, controls, views):
-        return widgets.VBox([*controls.values(), views["line"]], layout={"max_width": f"{WIDTH}px"})
+    @staticmethod
+    def draw(numbers):
+        return {"line": chart(numbers.state)}
 
-    def picture(self, state):
-        return {"line": chart(state)}
-
-    def still(self, state):
-        return f"<div>{as_image(chart(state, standalone=True), describe(state))}</div><p>{self.says(None, state)}</p>"
-
-    def says(self, before, state):
-        return what_moved(CONTROL_LABELS, before, state) + describe(state)
+    @staticmethod
+    def sentence(before, numbers):
+        return describe(numbers.state)

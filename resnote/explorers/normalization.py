@@ -5,24 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from html import escape
+from functools import cache
 from math import exp, tanh
 from statistics import fmean, pvariance
 from typing import NamedTuple
 
-import torch
-
-from resnote import batchnorm
-from resnote.charts import number, percent
-from resnote.diagrams import as_image
-from resnote.explorers.base import Explorer, choice, columns, steps, what_moved
-from resnote.histograms import HIGH, LOW, WIDTH, BatchChart, Curve, batch_chart, describe
-from resnote.training import one_thread
+from resnote.drawings.batches import HIGH, LOW, BatchChart, Curve, batch_chart
+from resnote.drawings.kit import WIDTH
+from resnote.explorers.base import Choice, Column, Columns, Explorer, Steps
+from resnote.text import number, percent
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-CONTROL_LABELS = {"mean": "incoming mean", "spread": "incoming spread", "activation": "activation",
-                  "gamma": "scale γ", "beta": "shift β", "batch_size": "batch size"}
 REFUSED = ("A batch of one is its own mean: x − μ is 0 and σ² is 0, so every output would be β = {beta}, whatever "
            "came in. PyTorch refuses it in training. Give it two values or more.")
 
@@ -82,7 +75,14 @@ class Batch(NamedTuple):
     slope: float
 
 
-@lru_cache(maxsize=8)  # the picture, its words and its still ask for the same one
+class Numbers(NamedTuple):
+    """The batch before and after batch norm, None where that refuses it; and the state that they belong to."""
+
+    state: State
+    came: Batch
+    went: Batch | None
+
+
 def batches(state: State) -> tuple[Batch, Batch | None]:
     """The batch before and after batch norm (ε = 1e-5, float64); None where batch norm refuses it."""
     before = [state.mean + state.spread * z for z in _sample()[:state.batch_size]]
@@ -90,12 +90,10 @@ def batches(state: State) -> tuple[Batch, Batch | None]:
     return _measure(before, state), after
 
 
-@one_thread()
-def batch_norm(values: list[float], gamma: float, beta: float) -> list[float]:
-    """One feature's batch, normalised in training mode, times γ, plus β (Algorithm 1)."""
-    x = torch.tensor(values, dtype=torch.float64)[:, None]
-    y, _ = batchnorm.forward(x, x.new_tensor([gamma]), x.new_tensor([beta]), eps=1e-5)
-    return y.flatten().tolist()
+def batch_norm(values: list[float], gamma: float, beta: float, eps: float = 1e-5) -> list[float]:
+    """One feature's batch, normalised in training mode, times γ, plus β: Algorithm 1, as `resnote.batchnorm.forward`."""
+    mean, scale = fmean(values), gamma / (pvariance(values) + eps) ** 0.5
+    return [scale * (x - mean) + beta for x in values]
 
 
 def _measure(values, state) -> Batch:
@@ -124,6 +122,11 @@ def curve(name: str) -> Curve:
                  (number(g.low, 0), number(g.high, 0)), g.zone, g.zone_name)
 
 
+def _in_parts(label, low, high, parts) -> Steps:
+    """Steps over low/parts, (low + 1)/parts … high/parts."""
+    return Steps(label, {number(n / parts): n / parts for n in range(low, high + 1)})
+
+
 class NormalizationExplorer(Explorer):
     """Incoming mean and spread, γ, β, batch size, activation: the batch before and after batch norm.
 
@@ -132,40 +135,36 @@ class NormalizationExplorer(Explorer):
     preset : name of one of `PRESETS`; the saturated sigmoid by default
     """
 
-    State, presets, parts = State, PRESETS, ("before", "after")
+    State, presets = State, PRESETS
+    controls = {"mean": _in_parts("incoming mean", -24, 24, 4), "spread": _in_parts("incoming spread", 1, 60, 10),
+                "gamma": _in_parts("scale γ", -10, 40, 10), "beta": _in_parts("shift β", -16, 16, 4),
+                "batch_size": Steps("batch size", BATCH_SIZES), "activation": Choice("activation", tuple(ACTIVATIONS))}
+    layout = (Columns((Column(("mean", "spread", "batch_size", "before")), Column(("gamma", "beta", "activation", "after"))), WIDTH),)
 
-    def make_controls(self):
-        return {"mean": _numbers("mean", -24, 24, 4), "spread": _numbers("spread", 1, 60, 10),
-                "gamma": _numbers("gamma", -10, 40, 10), "beta": _numbers("beta", -16, 16, 4),
-                "batch_size": steps(CONTROL_LABELS["batch_size"], BATCH_SIZES),
-                "activation": choice(CONTROL_LABELS["activation"], list(ACTIVATIONS))}
+    @staticmethod
+    def numbers(state):
+        return Numbers(state, *batches(state))
 
-    def arrange(self, controls, views):
-        return columns((*(controls[name] for name in ("mean", "spread", "batch_size")), views["before"]),
-                       (*(controls[name] for name in ("gamma", "beta", "activation")), views["after"]), width=WIDTH)
+    @staticmethod
+    def draw(numbers):
+        before, after = map(batch_chart, charts(numbers))
+        return {"before": before, "after": after}
 
-    def picture(self, state):
-        return dict(zip(self.parts, map(batch_chart, charts(state))))
-
-    def still(self, state):
-        images = "".join(as_image(batch_chart(chart, standalone=True), describe(chart)) for chart in charts(state))
-        return f"<div>{images}</div><p>{escape(self.says(None, state))}</p>"
-
-    def says(self, before, state):
-        came, went = batches(state)
-        what = what_moved(CONTROL_LABELS, before, state)
+    @staticmethod
+    def sentence(before, numbers):
+        state, came, went = numbers
         if went is None:
-            return what + "A batch of one is refused: it would be its own mean, and every output would be β."
+            return "A batch of one is refused: it would be its own mean, and every output would be β."
         zone = ACTIVATIONS[state.activation].zone_name
-        return (what + ("Batch norm gives what it gave before. " if what and _same(before, state) else "")
+        return (("Batch norm gives what it gave before. " if before and _same(before, numbers) else "")
                 + f"Where {state.activation} {'has' if zone == 'slope 1' else 'is'} {zone}: "
                 f"{percent(came.zone)} of the values before, {percent(went.zone)} after; its mean slope is "
                 f"{came.slope:.3f} before and {went.slope:.3f} after.")
 
 
-def charts(state: State) -> tuple[BatchChart, BatchChart]:
+def charts(numbers: Numbers) -> tuple[BatchChart, BatchChart]:
     """What the two pictures show."""
-    came, went = batches(state)
+    state, came, went = numbers
     drawn, title = curve(state.activation), "After batch norm"
     before = BatchChart("What comes in", _facts(came, drawn, "x₁"), came.values, "x₁", drawn)
     if went is None:
@@ -178,13 +177,8 @@ def _facts(batch, drawn, first) -> tuple[str, str]:
             f"{drawn.zone_name}: {percent(batch.zone)} of the values; mean slope of {drawn.name} {batch.slope:.3f}")
 
 
-def _same(before, state) -> bool:
+def _same(before, numbers) -> bool:
     """Whether the activation meets the same values as before the move; ε alone may move them a little."""
-    was, now = batches(before)[1], batches(state)[1]
-    return (was is not None and before.activation == state.activation
-            and all(abs(a - b) < 0.01 for a, b in zip(was.values, now.values)))
-
-
-def _numbers(name, low, high, parts):
-    """A slider over low/parts, (low + 1)/parts … high/parts."""
-    return steps(CONTROL_LABELS[name], [(number(n / parts), n / parts) for n in range(low, high + 1)])
+    return (before.went is not None and before.state.activation == numbers.state.activation
+            and before.state != numbers.state
+            and all(abs(a - b) < 0.01 for a, b in zip(before.went.values, numbers.went.values)))

@@ -5,20 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from controls import parse, positions, words
+from controls import parse, words
 from lab import Notebook, Slider
 from playwright.sync_api import Locator
 
 SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
 
 SLACK = 0.1  # pixels: boxes on the page are rounded
-
-
-def labels(control) -> list[str]:
-    """What the readout says at each of these positions."""
-    if hasattr(control, "options"):
-        return [option[0] if isinstance(option, tuple) else str(option) for option in control.options]
-    return [str(position).replace("-", "−") for position in positions(control)]
 
 
 def contrasts(places: Locator) -> list[tuple[float, str]]:
@@ -82,7 +75,6 @@ class ExplorerPage:
 
     def __init__(self, notebook: Notebook, kind: type, cell: str = "explorer"):
         self.notebook, self.kind = notebook, kind
-        self.twin = kind()  # the same explorer without a page: what it would show is what must be shown
         self.output = notebook.output(cell)
         self.output.scroll_into_view_if_needed()
 
@@ -113,7 +105,7 @@ class ExplorerPage:
                 e => e.tagName === 'polyline' ? e.getAttribute('points') : e.textContent)""")
 
     def expected(self, state) -> list[str]:
-        picture = parse("".join(self.twin.picture(state).values()))
+        picture = parse("".join(self.kind.move(None, state).parts.values()))
         return [element.get("points") if element.tag == "polyline" else words(element)
                 for element in picture.iter() if element.tag in ("text", "polyline", "td", "th")]
 
@@ -121,11 +113,11 @@ class ExplorerPage:
         return self.output.locator(".resnote-live").inner_text()
 
     def shows(self, state) -> bool:
-        return self.shown() == self.expected(state) and self.says().endswith(self.twin.says(None, state))
+        return self.shown() == self.expected(state) and self.says().endswith(self.kind.move(None, state).sentence)
 
     def assert_shows(self, state, patience: float = 10) -> None:
         """The page shows this state, at the latest after ``patience`` seconds: a busy machine draws late."""
-        deadline, expected, said = time.monotonic() + patience, self.expected(state), self.twin.says(None, state)
+        deadline, expected, said = time.monotonic() + patience, self.expected(state), self.kind.move(None, state).sentence
         while not (self.shown() == expected and self.says().endswith(said)) and time.monotonic() < deadline:
             self.notebook.page.wait_for_timeout(20)
         assert self.shown() == expected
@@ -142,7 +134,7 @@ class ExplorerPage:
                     const [x, y] = [(box.left - frame.left) * scale, (box.top - frame.top) * scale];
                     return [text.textContent, x, y, x + box.width * scale, y + box.height * scale];
                 })])""")
-        assert len(drawings) == len(parse("".join(self.twin.picture(self.twin.state).values())).findall(".//svg[@role='img']"))
+        assert len(drawings) == len(parse("".join(self.kind.move(None, self.kind.setting()).parts.values())).findall(".//svg[@role='img']"))
         for width, height, texts in drawings:
             for text, left, top, right, bottom in texts:
                 assert -SLACK <= left and right <= width + SLACK and -SLACK <= top and bottom <= height + SLACK, (text, right, bottom)

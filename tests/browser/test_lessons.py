@@ -13,17 +13,16 @@ import re
 from base64 import b64decode
 from dataclasses import replace
 
-import ipywidgets as widgets
 import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from controls import positions
-from lab import Slider, screenshot, watch_flicker
-from page import SCREENSHOTS, ExplorerPage, contrasts, labels
+from lab import screenshot, watch_flicker
+from page import SCREENSHOTS, ExplorerPage, contrasts
 from save_notebooks import NOTEBOOKS
 
 from resnote import explorers
 from resnote.explorers import bottleneck
+from resnote.explorers.base import Slider, Steps, Switch
 
 EXPLORERS = {"00_start_here": explorers.LineExplorer, "01_plain_networks": explorers.SignalExplorer,
              "02_residual_block": explorers.BlockExplorer, "03_bottleneck": explorers.BottleneckExplorer,
@@ -83,7 +82,7 @@ def reset(explorer):
     name, state = next(iter(explorer.kind.presets.items()))
     if explorer.shows(state):
         return state
-    field = next(name for name, control in explorer.twin.controls.items() if hasattr(control, "readout"))
+    field = next(name for name, control in explorer.kind.controls.items() if isinstance(control, Slider | Steps))
     explorer.slider(field).press("Home")            # away from every preset, so that a click is a change
     explorer.output.locator(".widget-toggle-button.mod-active").wait_for(state="detached")
     explorer.preset(name)
@@ -119,15 +118,15 @@ def test_every_control_from_end_to_end_shows_its_state_without_flicker(notebook,
     explorer = ExplorerPage(notebook, EXPLORERS[lesson])
     start = next(iter(explorer.kind.presets.values()))
     with watch_flicker(explorer.output) as flicker:
-        for field, control in explorer.twin.controls.items():
-            places = positions(control)
-            if hasattr(control, "readout"):
+        for field, control in explorer.kind.controls.items():
+            places = control.positions
+            if isinstance(control, Slider | Steps):
                 slider = explorer.slider(field)
                 for move, place in ((lambda: slider.press("End"), -1), (lambda: slider.drag(0), 0),
                                     (lambda: slider.press("ArrowRight", times=3), 3)):
                     move()
                     explorer.assert_shows(replace(start, **{field: places[place]}))
-                if isinstance(control, widgets.IntSlider):
+                if isinstance(control, Slider):
                     slider.type(str(getattr(start, field)))
                 else:
                     slider.press("Home")
@@ -149,8 +148,8 @@ def test_every_preset_shows_its_state_and_no_text_is_clipped(notebook, lesson):
         explorer.assert_shows(state)
         explorer.assert_texts_fit()
     for end in ("End", "Home"):
-        for field, control in explorer.twin.controls.items():
-            if hasattr(control, "readout"):
+        for field, control in explorer.kind.controls.items():
+            if isinstance(control, Slider | Steps):
                 explorer.slider(field).press(end)
         explorer.assert_texts_fit()
 
@@ -183,11 +182,10 @@ def test_every_text_stands_out_from_what_lies_below_it(notebook, lesson, theme):
 def test_every_control_has_its_label_for_a_name_and_tells_its_value_and_is_reached_by_keyboard(notebook, lesson):
     explorer = ExplorerPage(notebook, EXPLORERS[lesson])
     page, names, handles = notebook.page, set(), {}
-    for field, control in explorer.twin.controls.items():
-        role = "slider" if hasattr(control, "readout") else "checkbox" if isinstance(control, widgets.Checkbox) else "combobox"
-        group = {"basic": "Basic block, ", "bottleneck": "Bottleneck, "}.get(field.split("_")[0], "")   # lesson 03 has two of each
-        names.add((role, group + control.description))
-        handles[field] = explorer.box(field).get_by_role(role, name=group + control.description, exact=True)
+    for field, control in explorer.kind.controls.items():
+        role = "slider" if isinstance(control, Slider | Steps) else "checkbox" if isinstance(control, Switch) else "combobox"
+        names.add((role, explorer.kind.label(field)))
+        handles[field] = explorer.box(field).get_by_role(role, name=explorer.kind.label(field), exact=True)
         assert handles[field].count() == 1, field
     assert len(names) == len(handles)
     explorer.output.get_by_role("button").first.focus()
@@ -197,14 +195,14 @@ def test_every_control_has_its_label_for_a_name_and_tells_its_value_and_is_reach
         reached |= {field for field, handle in handles.items() if handle.and_(page.locator(":focus")).count()}
         if not explorer.output.locator(":focus").count():
             break
-    assert reached == explorer.twin.controls.keys()
-    for field, control in explorer.twin.controls.items():
-        if hasattr(control, "readout"):
+    assert reached == explorer.kind.controls.keys()
+    for field, control in explorer.kind.controls.items():
+        if isinstance(control, Slider | Steps):
             handles[field].press("End")
             notebook.settle()
             assert handles[field].get_attribute("aria-valuetext") == explorer.slider(field).value
             editable = explorer.slider(field).readout.get_attribute("contenteditable")
-            assert editable == str(isinstance(control, widgets.IntSlider)).lower()
+            assert editable == str(isinstance(control, Slider)).lower()
     group = explorer.output.get_by_role("group", name="Presets")
     for name in explorer.kind.presets:
         explorer.preset(name)
@@ -217,7 +215,7 @@ def test_the_line_that_is_read_out_stays_while_its_words_change(notebook, lesson
     explorer = ExplorerPage(notebook, EXPLORERS[lesson])
     region = explorer.output.get_by_role("status")
     region.evaluate("region => { region.before = true; }")
-    field = next(field for field, control in explorer.twin.controls.items() if hasattr(control, "readout"))
+    field = next(field for field, control in explorer.kind.controls.items() if isinstance(control, Slider | Steps))
     said = region.inner_text()
     explorer.slider(field).press("Home")
     notebook.settle()
@@ -229,12 +227,12 @@ def test_the_line_that_is_read_out_stays_while_its_words_change(notebook, lesson
 def test_a_hand_that_moves_fast_leaves_the_state_of_where_it_stopped(notebook, lesson):
     explorer = ExplorerPage(notebook, EXPLORERS[lesson])
     start = next(iter(explorer.kind.presets.values()))
-    field, control = next((f, c) for f, c in explorer.twin.controls.items() if hasattr(c, "readout"))
-    slider, choose = Slider(explorer.box(field)), random.Random(3)
+    field, control = next((f, c) for f, c in explorer.kind.controls.items() if isinstance(c, Slider | Steps))
+    slider, choose = explorer.slider(field), random.Random(3)
     for _ in range(5):
         slider.drag(choose.random(), steps=30)
         notebook.settle()
-        stopped = dict(zip(labels(control), positions(control)))[slider.value]
+        stopped = {control.words(value): value for value in control.positions}[slider.value]
         explorer.assert_shows(replace(start, **{field: stopped}))
 
 
@@ -403,8 +401,8 @@ def test_what_is_typed_into_a_readout_ends_as_a_legal_value(notebook, typed, bec
 @lesson_03
 def test_no_text_of_a_drawing_is_clipped_at_the_extremes(notebook):
     explorer = ExplorerPage(notebook, explorers.BottleneckExplorer)
-    for field, control in explorer.twin.controls.items():
-        if hasattr(control, "readout"):
+    for field, control in explorer.kind.controls.items():
+        if isinstance(control, Slider | Steps):
             explorer.slider(field).press("End")
         else:
             explorer.choose(field, "projection 3×3" if "shortcut" in field else True)

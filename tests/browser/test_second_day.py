@@ -15,7 +15,7 @@ from page import SCREENSHOTS, ExplorerPage
 from save_notebooks import NOTEBOOKS
 from test_lessons import EXPLORERS, about, sources
 
-from resnote.explorers.saved import VIEW
+from resnote.hosts.saved import VIEW
 
 
 @pytest.fixture

@@ -1,16 +1,16 @@
 """A layer chart stands upright, its ticks name the layers they stand under, its arrows point out of the frame."""
 
 import pytest
-from controls import coordinate, parse, points, strokes, texts
+from controls import coordinate, drawn, points, strokes, texts
 
-from resnote.charts import layer_chart
+from resnote.drawings.layers import layer_chart
 
 
 pytestmark = pytest.mark.subject("SignalExplorer", needs=["explorers"])
 
 
 def chart(values, layers=60, **how):
-    return parse(layer_chart(values, "t", layers=layers, colour="#000", **how))
+    return drawn(layer_chart(values, "t", layers=layers, colour="#000", **how))
 
 
 def curve(drawing):

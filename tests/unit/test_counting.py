@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from resnote import blocks, counting
 from resnote.settings import SHORTCUTS, SettingError
-from resnote.tables import format_bytes, format_macs
+from resnote.text import format_bytes, format_macs
 
 KINDS = {"plain": (counting.plain_block, blocks.PlainBlock),
          "basic": (counting.basic_block, blocks.BasicBlock),
@@ -405,7 +405,7 @@ def test_batch_norm_is_two_operations_a_value_and_two_parameters_a_channel():
 
 
 def test_counting_loads_no_torch():
-    code = ("import sys, resnote.counting, resnote.settings, resnote.tables as t; "
+    code = ("import sys, resnote.counting, resnote.settings, resnote.text as t; "
             "repr(resnote.counting.bottleneck(256, 64, 256)); assert 'torch' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -1,15 +1,18 @@
 """A drawing says what the count says: its words, its shapes to scale, and its marks."""
 
 import xml.etree.ElementTree as ElementTree
+from base64 import b64decode
 
 import pytest
-from controls import parse, points, strokes, table, texts
+from controls import drawn, parse, points, strokes, table, texts
 
 from resnote import counting
-from resnote.charts import HIGH, LOW, layer_chart, sci
-from resnote.diagrams import NEUTRAL, POINTWISE, SPATIAL, WRONG, as_image, block_diagram, describe
+from resnote.drawings.blocks import block_diagram, describe
+from resnote.drawings.kit import NEUTRAL, POINTWISE, SPATIAL, WRONG, as_image
+from resnote.drawings.layers import HIGH, LOW, layer_chart
 from resnote.explorers import bottleneck as lesson
 from resnote.explorers.bottleneck import PRESETS, State, totals_table
+from resnote.text import sci
 
 RICH = counting.bottleneck(64, 16, 128, size=(9, 12), kernel_size=5, stride=2, bias=True, shortcut="projection")
 PADDED = counting.basic_block(4, 8, 8, size=6, batch_norm=False, shortcut="zero-pad")
@@ -21,14 +24,14 @@ SHRUNK = counting.basic_block(8, 8, 4, size=6, batch_norm=False, shortcut="zero-
 pytestmark = pytest.mark.subject("BottleneckExplorer", "BlockExplorer", needs=["explorers"])
 
 
-def trapezoids(svg):
+def trapezoids(drawing):
     """(width above, width below, fill) of each convolution."""
-    corners = [([x for x, _ in points(polygon)], polygon.get("fill")) for polygon in parse(svg).iter("polygon")]
+    corners = [([x for x, _ in points(polygon)], polygon.get("fill")) for polygon in drawn(drawing).iter("polygon")]
     return [(x[1] - x[0], x[2] - x[3], fill) for x, fill in corners]
 
 
 def test_a_rich_block_is_written_out_in_full():
-    assert texts(parse(block_diagram(RICH, 128))) == [
+    assert texts(drawn(block_diagram(RICH, 128))) == [
         "Bottleneck", f"{RICH.parameters:,} parameters",
         "1×1", "1×1", "5×5 /2", "1×1",                                     # the shortcut's, then F's
         "+", "shortcut /2: 1·1·64·128 + 128 +", "2·128 = 8,576", "after ReLU: 128 × 5 × 6",
@@ -41,10 +44,10 @@ def test_a_rich_block_is_written_out_in_full():
 
 
 def test_a_block_without_batch_norm_or_weights_in_its_shortcut_says_so():
-    written = texts(parse(block_diagram(PADDED, 8)))
+    written = texts(drawn(block_diagram(PADDED, 8)))
     assert "+ 0s" in written and "shortcut: zeros added" in written
     assert not any("batch norm" in text for text in written)
-    assert "shortcut: identity, no parameters" in texts(parse(block_diagram(counting.basic_block(4, 4, 4), 4)))
+    assert "shortcut: identity, no parameters" in texts(drawn(block_diagram(counting.basic_block(4, 4, 4), 4)))
 
 
 @pytest.mark.parametrize("block, marks, sentence", [
@@ -53,7 +56,7 @@ def test_a_block_without_batch_norm_or_weights_in_its_shortcut_says_so():
     (SHRUNK, ["✗", "✗"], "Zero-padding adds channels and cannot take any away: x has 8"),
 ])
 def test_a_block_that_cannot_run_is_marked_once_in_its_drawing_and_once_beside_its_sentence(block, marks, sentence):
-    found = texts(parse(block_diagram(block, 256)))
+    found = texts(drawn(block_diagram(block, 256)))
     assert [text for text in found if "✗" in text] == marks
     assert ("+" in found) == (block.problem.where != "add")
     assert sentence in " ".join(found) and "no output" in found and "✓" not in found
@@ -61,11 +64,11 @@ def test_a_block_that_cannot_run_is_marked_once_in_its_drawing_and_once_beside_i
 
 
 def test_what_is_wrong_is_drawn_in_its_own_colour_and_dashed_where_it_is_a_line():
-    assert parse(block_diagram(LISTING, 256)).find(".//circle").get("stroke") == WRONG
-    even = [polygon.get("stroke") for polygon in parse(block_diagram(EVEN, 256)).iter("polygon")]
+    assert drawn(block_diagram(LISTING, 256)).find(".//circle").get("stroke") == WRONG
+    even = [polygon.get("stroke") for polygon in drawn(block_diagram(EVEN, 256)).iter("polygon")]
     assert even == [None, WRONG, None]
-    assert parse(block_diagram(SHRUNK, 256)).find(".//path").get("stroke") == WRONG
-    for shape in parse(block_diagram(RICH, 128)).iter():
+    assert drawn(block_diagram(SHRUNK, 256)).find(".//path").get("stroke") == WRONG
+    for shape in drawn(block_diagram(RICH, 128)).iter():
         assert WRONG not in (shape.get("stroke"), shape.get("fill")) and not shape.get("stroke-dasharray")
 
 
@@ -85,8 +88,8 @@ def test_the_widest_map_of_either_block_fills_the_width_of_both():
 
 
 def test_the_shortcuts_badge_has_the_colour_of_its_kind():
-    def badges(svg):
-        return [rect.get("fill") for rect in parse(svg).iter("rect") if rect.get("rx") == "10"]
+    def badges(drawing):
+        return [rect.get("fill") for rect in drawn(drawing).iter("rect") if rect.get("rx") == "10"]
     wide = counting.basic_block(4, 4, 8, shortcut="projection", projection_kernel_size=3)
     assert badges(block_diagram(RICH, 128))[0] == POINTWISE
     assert badges(block_diagram(wide, 8))[0] == SPATIAL
@@ -100,13 +103,16 @@ def test_the_description_for_those_who_cannot_see_names_every_step():
         f"2·128 = 8,576; output 128 × 5 × 6. Total {RICH.parameters:,} parameters, {RICH.macs:,} multiply–accumulates.")
 
 
-def test_a_standalone_drawing_is_a_document_with_a_background_and_a_live_one_is_not():
-    alone, live = (ElementTree.fromstring(block_diagram(RICH, 128, standalone=standalone)) for standalone in (True, False))
+def test_a_still_is_a_document_with_a_background_and_a_live_drawing_is_not():
+    drawing = block_diagram(RICH, 128)
+    image, = parse(drawing.image()).iter("img")
+    alone = ElementTree.fromstring(b64decode(image.get("src").removeprefix("data:image/svg+xml;base64,")))
+    live = ElementTree.fromstring(drawing.inline())
+    assert image.get("alt") == drawing.words == describe(RICH)
     assert (alone.tag, live.tag) == ("{http://www.w3.org/2000/svg}svg", "svg")
     background = alone[1]                               # after the title
     assert len(list(alone.iter())) == len(list(live.iter())) + 1
-    assert background.tag.endswith("rect") and (background.get("width"), background.get("height")) in {
-        (alone.get("width"), alone.get("height")), ("100%", "100%")}
+    assert background.tag.endswith("rect") and (background.get("width"), background.get("height")) == (alone.get("width"), alone.get("height"))
 
 
 def test_an_image_escapes_its_alt_text():
@@ -127,20 +133,20 @@ def test_the_totals_of_a_block_that_cannot_run_are_its_parameters_alone():
 
 
 def test_a_chart_puts_each_value_at_its_power_of_ten():
-    svg = layer_chart([1, 1e-6, 10.0**LOW], "t", layers=60, colour="#000")
-    (x0, top), (x1, middle), (_, bottom) = points(parse(svg).find(".//polyline"))
+    chart = layer_chart([1, 1e-6, 10.0**LOW], "t", layers=60, colour="#000")
+    (x0, top), (x1, middle), (_, bottom) = points(drawn(chart).find(".//polyline"))
     assert bottom - middle == pytest.approx(middle - top, abs=0.2)
     assert x1 - x0 == pytest.approx((456 - 58 - 16) / 59, abs=0.1)
-    assert len(list(parse(svg).iter("circle"))) == 3
+    assert len(list(drawn(chart).iter("circle"))) == 3
 
 
 def test_what_leaves_a_charts_frame_is_an_arrow_at_its_edge():
     values = [0.0, 1e-30, 10.0**HIGH * 10, float("inf")]
-    svg = layer_chart(values, "t", layers=60, colour="#123456")
-    y = [y for _, y in points(parse(svg).find(".//polyline"))]
+    chart = layer_chart(values, "t", layers=60, colour="#123456")
+    y = [y for _, y in points(drawn(chart).find(".//polyline"))]
     assert y[0] == y[1] > y[2] == y[3]
-    arrows = [stroke for path in parse(svg).iter("path") for stroke in strokes(path) if len(stroke) == 4 and stroke[0] == stroke[-1]]
-    assert not list(parse(svg).iter("circle")) and len(arrows) == 4
+    arrows = [stroke for path in drawn(chart).iter("path") for stroke in strokes(path) if len(stroke) == 4 and stroke[0] == stroke[-1]]
+    assert not list(drawn(chart).iter("circle")) and len(arrows) == 4
 
 
 @pytest.mark.parametrize("value, said", [(0, "below 10⁻¹²"), (3e-13, "below 10⁻¹²"), (-5.0, "-5"), (0.25, "0.25"), (3.14e-9, "3.1·10⁻⁹"), (2.5e12, "2.5·10¹²"),

@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
+import numpy
 import pytest
-from controls import html, live, parse, presets
+from controls import html, live, parse, presets, random_states
 
 from resnote import explorers
 from resnote.exercises import lesson_00
-from resnote.explorers import BottleneckExplorer, saved
+from resnote.explorers import BottleneckExplorer, NormalizationExplorer
+from resnote.explorers.base import _names_in
+from resnote.hosts import saved
+from resnote.settings import SettingError
 from resnote.explorers.bottleneck import PRESETS, State
 
 pytestmark = pytest.mark.subject("explorers")
@@ -17,44 +21,44 @@ pytestmark = pytest.mark.subject("explorers")
 
 def test_the_preset_button_follows_the_sliders():
     explorer = BottleneckExplorer("Equal channels")
-    explorer.controls["basic_in"].value = 255
+    explorer.lab.controls["basic_in"].value = 255
     assert presets(explorer).value is None
-    explorer.controls["basic_in"].value = 256
+    explorer.lab.controls["basic_in"].value = 256
     assert presets(explorer).value == "Equal channels"
-    explorer.controls["basic_in"].value = 255
+    explorer.lab.controls["basic_in"].value = 255
     presets(explorer).value = "Equal channels"
-    assert explorer.controls["basic_in"].value == 256
+    assert explorer.lab.controls["basic_in"].value == 256
 
 
 def test_an_error_while_drawing_is_a_sentence_in_place_and_the_next_move_works(monkeypatch):
     explorer = BottleneckExplorer()
 
     def shows(state):
-        return [explorer.views[part].value for part in explorer.parts] == list(BottleneckExplorer().picture(state).values())
+        return {part: explorer.lab.views[part].value for part in explorer.part_names()} == BottleneckExplorer.move(None, state).parts
 
-    def broken(state):
+    def broken(numbers):
         raise RuntimeError("provoked")
     with monkeypatch.context() as patch:
-        patch.setattr(explorer, "picture", broken)
-        explorer.controls["basic_width"].value = 8
+        patch.setattr(BottleneckExplorer, "draw", broken)
+        explorer.lab.controls["basic_width"].value = 8
         assert "could not draw this setting (RuntimeError: provoked)" in live(explorer)
         assert not list(parse(html(explorer)).iter("svg")) and presets(explorer).value is None
     preset, state = next(iter(PRESETS.items()))        # the one from which the move came
     presets(explorer).value = preset
-    assert explorer.state == state and explorer.read() == state and shows(state)
+    assert explorer.lab.state == state and explorer.lab.read() == state and shows(state)
     with monkeypatch.context() as patch:
-        patch.setattr(explorer, "picture", broken)
-        explorer.controls["basic_width"].value = 8
-    explorer.controls["basic_width"].value = 16
+        patch.setattr(BottleneckExplorer, "draw", broken)
+        explorer.lab.controls["basic_width"].value = 8
+    explorer.lab.controls["basic_width"].value = 16
     assert shows(replace(State(), basic_width=16)) and "could not draw" not in live(explorer)
 
 
 def test_one_move_sets_each_part_once_and_only_where_it_changed():
     explorer = BottleneckExplorer("The article's tables")
     seen = []
-    for part, view in explorer.views.items():
+    for part, view in explorer.lab.views.items():
         view.observe(lambda change, part=part: seen.append(part), names="value")
-    explorer.controls["bottleneck_width"].value = 32
+    explorer.lab.controls["bottleneck_width"].value = 32
     assert seen == ["bottleneck", "totals", "live"]
     seen.clear()
     presets(explorer).value = "Equal channels"
@@ -63,15 +67,15 @@ def test_one_move_sets_each_part_once_and_only_where_it_changed():
 
 def test_a_sentence_cannot_break_the_page(monkeypatch):
     explorer = BottleneckExplorer()
-    monkeypatch.setattr(explorer, "says", lambda before, state: "<script>")
-    explorer.controls["side"].value = 64
-    assert live(explorer) == "<script>" and not list(parse(html(explorer)).iter("script"))
+    monkeypatch.setattr(BottleneckExplorer, "sentence", lambda before, numbers: "<script>")
+    explorer.lab.controls["side"].value = 64
+    assert live(explorer) == "Image side: from 320 to 64. <script>" and not list(parse(html(explorer)).iter("script"))
 
 
 def test_two_explorers_do_not_share_state():
     one, two = BottleneckExplorer(), BottleneckExplorer()
-    one.controls["side"].value = 32
-    assert two.state.side == 320
+    one.lab.controls["side"].value = 32
+    assert two.lab.state.side == 320
 
 
 def test_an_unknown_preset_is_refused_with_the_names_of_the_known():
@@ -79,12 +83,68 @@ def test_an_unknown_preset_is_refused_with_the_names_of_the_known():
         BottleneckExplorer("Fig 5")
 
 
+# --- a setting can be given, and the line that makes it again --------------------------------------
+
+
+def test_a_setting_is_given_by_its_field_or_for_both_blocks_at_once():
+    assert BottleneckExplorer(side=32).lab.state == replace(State(), side=32)
+    assert BottleneckExplorer("The article's tables", width=32).start == replace(
+        PRESETS["The article's tables"], basic_width=32, bottleneck_width=32)
+    assert BottleneckExplorer(side=numpy.int64(32), bias=numpy.True_).start == replace(State(), side=32, bias=True)
+    assert NormalizationExplorer(gamma=2).start.gamma == 2.0 == NormalizationExplorer(gamma="2.00").start.gamma
+
+
+@pytest.mark.parametrize("setting, words", [
+    ({"width": 700}, "basic_width is 700; it must be a whole number from 1 to 512"), ({"width": None}, "None"),
+    ({"side": 3}, "use one of 1, 2, 4"), ({"colour": 1}, "no setting 'colour'.*basic_in"), ({"bias": 1}, "False, True"),
+    ({"kernel_size": True}, "from 1 to 7"), ({"side": [32, 32]}, "side"), ({"side": numpy.ones(2)}, "side"),
+    ({"basic_shortcut": "none"}, "'identity'"), ({"width": 2.5}, "2.5")])
+def test_a_setting_that_the_controls_do_not_have_is_refused_in_words(setting, words):
+    with pytest.raises(SettingError, match=words):
+        BottleneckExplorer(**setting)
+
+
+@pytest.mark.parametrize("name", explorers.__all__)
+def test_the_line_that_an_explorer_prints_makes_it_again(name):
+    kind = getattr(explorers, name)
+    assert repr(kind()) == f"{name}()"
+    for state in [*kind.presets.values(), *random_states(kind, 20)]:
+        assert eval(kind.code(state), vars(explorers) | {name: kind}).start == state
+
+
+def test_the_line_follows_the_controls():
+    explorer = BottleneckExplorer()
+    explorer.lab.controls["bottleneck_width"].value = 32
+    assert repr(explorer) == "BottleneckExplorer(bottleneck_width=32)"
+
+
+def test_the_numbers_of_a_move_are_computed_once(monkeypatch):
+    explorer, asked = BottleneckExplorer(), []
+    numbers = BottleneckExplorer.numbers
+    assert explorer.lab
+    monkeypatch.setattr(BottleneckExplorer, "numbers", lambda state: asked.append(state) or numbers(state))
+    explorer.lab.controls["side"].value = 32
+    presets(explorer).value = "The article's tables"
+    assert asked == [replace(State(), side=32), PRESETS["The article's tables"]]
+
+
+@pytest.mark.parametrize("name", explorers.__all__)
+def test_the_layout_holds_every_control_and_every_part_once(name):
+    kind = getattr(explorers, name)
+    placed = list(_names_in(kind.layout))
+    parts = kind.draw(kind.numbers(kind.setting())).keys()
+    assert sorted(placed) == sorted([*kind.controls, *parts]) and kind.part_names() == [n for n in placed if n in parts]
+    assert list(kind.controls) == [field.name for field in fields(kind.State)]
+    assert all(getattr(state, field) in control.positions for state in kind.presets.values() for field, control in kind.controls.items())
+
+
 @pytest.mark.parametrize("name", explorers.__all__)
 def test_the_view_of_every_explorer_is_kept_out_of_the_saved_file(name, monkeypatch):
     kept = []
     monkeypatch.setattr(saved.KeepsStill, "__init__", lambda self, shown: kept.append(shown))
     explorer = getattr(explorers, name)()
-    assert kept == [explorer.widget.model_id] == [explorer._repr_mimebundle_()[saved.VIEW]["model_id"]]
+    explorer._repr_mimebundle_()
+    assert kept == [explorer.lab.widget.model_id] == [explorer._repr_mimebundle_()[saved.VIEW]["model_id"]]
 
 
 def test_the_view_of_a_question_is_kept_out_of_the_saved_file(monkeypatch):
@@ -94,7 +154,10 @@ def test_the_view_of_a_question_is_kept_out_of_the_saved_file(monkeypatch):
 
 
 def test_importing_the_explorers_loads_no_torch_and_an_unknown_one_is_refused():
-    code = "import sys; import resnote.explorers; sys.exit('torch' in sys.modules or 'ipywidgets' in sys.modules)"
+    code = f"""import sys, importlib, resnote.explorers
+for name in {explorers.__all__}:
+    getattr(resnote.explorers, name)
+sys.exit(bool({{"torch", "ipywidgets", "anywidget", "numpy"}} & set(sys.modules)))"""
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     with pytest.raises(ImportError, match="PlainExplorer"):
         from resnote.explorers import PlainExplorer  # noqa: F401

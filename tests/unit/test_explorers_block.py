@@ -27,7 +27,7 @@ def test_the_still_of_every_preset_carries_its_alt_text(preset):
 
 def test_the_text_for_a_page_without_html_has_no_html_in_it(monkeypatch):
     explorer = BlockExplorer()
-    monkeypatch.setattr(explorer, "says", lambda before, state: '<b class="x">64</b> channels')
+    monkeypatch.setattr(BlockExplorer, "sentence", lambda before, numbers: '<b class="x">64</b> channels')
     assert explorer._repr_mimebundle_()["text/plain"] == "64 channels"
 
 
@@ -79,10 +79,10 @@ def test_the_call_that_the_explorer_shows_builds_the_block_or_is_refused():
 
 def test_the_words_beside_the_block_are_those_of_the_setting_live_and_still():
     explorer = BlockExplorer()
-    explorer.controls["kind"].value = "bottleneck"
-    explorer.controls["width"].value = 16
-    explorer.controls["out_channels"].value = 128
-    for page in (parse(explorer.views["words"].value), still(explorer)):
+    explorer.lab.controls["kind"].value = "bottleneck"
+    explorer.lab.controls["width"].value = 16
+    explorer.lab.controls["out_channels"].value = 128
+    for page in (parse(explorer.lab.views["words"].value), still(explorer)):
         assert "Bottleneck(64, 16, 128)" in [words(code) for code in page.iter("code")]
         assert "stops: the size of tensor a (128) must match the size of tensor b (64)" in words(page)
         assert "F(x) has 128 channels and x has 64: they cannot be added." in words(page)
@@ -100,12 +100,12 @@ def test_the_blocks_presets_show_what_their_names_say():
 
 def test_a_move_of_the_block_is_told_from_before_to_after():
     explorer = BlockExplorer()
-    explorer.controls["width"].value = 32
+    explorer.lab.controls["width"].value = 32
     assert "Middle channels: from 64 to 32. 64 × 32 × 32 becomes 64 × 32 × 32; 37,056 parameters." in live(explorer)
 
 
 @pytest.mark.parametrize("name", ["in_channels", "width", "out_channels"])
 def test_the_widest_map_of_the_block_fills_the_width(name):
-    drawing = parse(BlockExplorer().picture(replace(block.State(), **{name: 256}))["drawing"])
+    drawing = parse(BlockExplorer().move(None, replace(block.State(), **{name: 256})).parts["drawing"])
     x = [x for polygon in drawing.iter("polygon") for x, _ in points(polygon)]
     assert max(x) - min(x) == 180

@@ -9,10 +9,10 @@ from functools import cache
 import ipywidgets as widgets
 import pytest
 import torch
-from controls import html, live, coordinate, parse, positions, presets, table, texts
+from controls import coordinate, drawn, html, live, parse, positions, presets, table, texts
 
 from resnote import blocks
-from resnote.diagrams import HEIGHT, block_diagram
+from resnote.drawings.blocks import HEIGHT, block_diagram
 from resnote.explorers import BottleneckExplorer
 from resnote.explorers import bottleneck as lesson
 from resnote.explorers.bottleneck import PRESETS, SHORTCUTS, State
@@ -68,23 +68,23 @@ def assert_shows(html, state):
 @pytest.mark.parametrize("name", [field.name for field in fields(State)])
 def test_every_position_of_every_control_shows_the_numbers_of_a_real_module(name, preset):
     explorer = BottleneckExplorer(preset)
-    control = explorer.controls[name]
+    control = explorer.lab.controls[name]
     for position in positions(control):
         control.value = position
-        assert getattr(explorer.state, name) == position
-        assert_shows(html(explorer), explorer.state)
+        assert getattr(explorer.lab.state, name) == position
+        assert_shows(html(explorer), explorer.lab.state)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_is_exact_after_an_illegal_state(preset):
     explorer = BottleneckExplorer()
     before = BottleneckExplorer(preset)
-    explorer.controls["kernel_size"].value = 2
-    explorer.controls["basic_out"].value = 1
+    explorer.lab.controls["kernel_size"].value = 2
+    explorer.lab.controls["basic_out"].value = 1
     assert "cannot run" in html(explorer)
     presets(explorer).value = preset
-    assert explorer.state == before.state == PRESETS[preset]
-    assert explorer.picture(explorer.state) == before.picture(before.state)
+    assert explorer.lab.state == before.lab.state == PRESETS[preset]
+    assert explorer.move(None, explorer.lab.state).parts == before.move(None, before.lab.state).parts
 
 
 def test_the_presets_are_the_articles_and_the_papers_numbers():
@@ -109,7 +109,7 @@ ILLEGAL = [
 @pytest.mark.parametrize("where, state, sentence", ILLEGAL)
 def test_an_illegal_setting_is_marked_where_it_fails_and_explained(where, state, sentence):
     block = lesson.count(state)[0]
-    drawing = parse(block_diagram(block, 512))
+    drawing = drawn(block_diagram(block, 512))
     assert block.problem.where == where
     assert sentence in " ".join(texts(drawing)) and "no output" in texts(drawing)
     dashed = [shape.tag for shape in drawing.iter() if shape.get("stroke-dasharray")]
@@ -121,14 +121,14 @@ def test_no_message_is_longer_than_its_place_on_the_picture():
     for state in [state for _, state, _ in ILLEGAL] + [
             replace(extreme, basic_out=1, bottleneck_out=1), replace(extreme, basic_in=1, basic_out=512),
             replace(extreme, kernel_size=6), replace(extreme, basic_out=511, basic_shortcut="zero-pad")]:
-        drawing = parse(block_diagram(lesson.count(state)[0], 512))
+        drawing = drawn(block_diagram(lesson.count(state)[0], 512))
         written = [text for text in drawing.iter("text") if text.text]
         assert max(coordinate(text, "y") for text in written) <= HEIGHT - 8
 
 
 def test_the_live_line_says_what_changed_in_words():
     explorer = BottleneckExplorer()
-    explorer.controls["bottleneck_width"].value = 32
+    explorer.lab.controls["bottleneck_width"].value = 32
     assert live(explorer) == ("Bottleneck, width: from 64 to 32. Basic block: 1,179,648 parameters, 120,795,955,200 MACs. "
                     "Bottleneck: 25,600 parameters, 2,621,440,000 MACs.")
 
@@ -148,10 +148,10 @@ def test_the_still_carries_the_pictures_their_alt_text_and_the_totals():
 
 
 def test_sliders_answer_every_step_over_the_ranges_that_the_lesson_names():
-    controls = BottleneckExplorer().controls
+    controls = BottleneckExplorer().lab.controls
     ranges = {name: (control.min, control.max) for name, control in controls.items() if isinstance(control, widgets.IntSlider)}
     assert ranges.pop("kernel_size") == (1, 7) and set(ranges.values()) == {(1, 512)}
-    assert controls["side"].options[0] == 1 and controls["side"].options[-1] == 4096
+    assert positions(controls["side"])[0] == 1 and positions(controls["side"])[-1] == 4096
     sliders = [control for control in controls.values() if hasattr(control, "continuous_update")]
     assert all(control.continuous_update for control in sliders)
     assert {control.style.description_width for control in sliders} == {"120px"}
@@ -160,14 +160,13 @@ def test_sliders_answer_every_step_over_the_ranges_that_the_lesson_names():
 @pytest.mark.parametrize("name, value, words", [
     ("kernel_size", 5, "Kernel: from 3 to 5. Basic block: 3,276,800 parameters"),
     ("batch_norm", True, "Batch norm: from off to on. Basic block: 1,180,672 parameters"),
-    ("basic_out", 64, "Basic, output channels: from 256 to 64. The basic block cannot run: it fails at the add."),
+    ("basic_out", 64, "Basic block, output channels: from 256 to 64. The basic block cannot run: it fails at the add."),
 ])
 def test_a_move_is_told_by_the_name_on_its_label(name, value, words):
     explorer = BottleneckExplorer()
-    before = explorer.state
-    explorer.controls[name].value = value
-    assert explorer.says(before, explorer.state).startswith(words)
+    explorer.lab.controls[name].value = value
+    assert live(explorer).startswith(words)
 
 
 def test_the_controls_are_the_fields_of_the_state():
-    assert list(BottleneckExplorer().controls) and BottleneckExplorer().controls.keys() == asdict(State()).keys()
+    assert list(BottleneckExplorer().lab.controls) and BottleneckExplorer().lab.controls.keys() == asdict(State()).keys()

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from controls import assert_every_position_draws, beside, images, coordinate, parse, random_states, still, texts, words
+from controls import assert_every_position_draws, beside, coordinate, images, live, parse, random_states, still, texts, words
 from torch import nn
 
-from resnote import walks
+from resnote.drawings import walks
+from resnote import modes
 from resnote.explorers import InferenceExplorer, inference
 from resnote.training import fit
 
@@ -31,7 +32,7 @@ def test_the_still_of_every_preset_carries_both_pictures_and_their_alt_text(pres
 def test_no_setting_changes_the_size_of_a_picture_or_writes_beside_it():
     explorer = InferenceExplorer()
     for state in random_states(InferenceExplorer, 60):
-        drawings = [drawing for part in explorer.picture(state).values() for drawing in parse(part).iter("svg")]
+        drawings = [drawing for part in explorer.move(None, state).parts.values() for drawing in parse(part).iter("svg")]
         assert len(drawings) == 2
         for drawing in drawings:
             assert (coordinate(drawing, "width"), coordinate(drawing, "height")) == (walks.WIDTH, walks.HEIGHT)
@@ -44,15 +45,14 @@ def test_no_setting_changes_the_size_of_a_picture_or_writes_beside_it():
 ])
 def test_a_move_is_told_by_the_name_on_its_label(name, value, words):
     explorer = InferenceExplorer()
-    before = explorer.state
-    explorer.controls[name].value = value
-    assert explorer.says(before, explorer.state).startswith(words)
+    explorer.lab.controls[name].value = value
+    assert live(explorer).startswith(words)
 
 
 def network(step, momentum=0.1):
     """The explorer's network as a torch module, with its weights at that step."""
-    made = inference.build()
-    for parameter, values in zip(made.parameters(), inference.weights_after(step)):
+    made = modes.build()
+    for parameter, values in zip(made.parameters(), modes.weights_after(step)):
         parameter.data = values.clone()
     for norm in made:
         if isinstance(norm, nn.BatchNorm1d):
@@ -77,16 +77,16 @@ def test_running_statistics_and_their_accuracy_are_those_of_pytorchs_modules(sta
     """Tolerance 1e-10, float64. While it learns, a batch passes before its step, as in every training loop."""
     momentum = None if state.momentum == "None" else float(state.momentum)
     running = buffers(network(0))
-    for number, batch in enumerate(inference.training_batches(state.batch_size)[:state.seen]):
-        made = network(number if state.learning else inference.STEPS, momentum)
+    for number, batch in enumerate(modes.training_batches(state.batch_size)[:state.seen]):
+        made = network(number if state.learning else modes.STEPS, momentum)
         load(made, running, number)
         made(batch)
         running = buffers(made)
-    shown = inference.running_statistics(state.momentum, state.batch_size, state.learning)[state.seen]
+    shown = modes.running_statistics(state.momentum, state.batch_size, state.learning)[state.seen]
     torch.testing.assert_close(shown, running, rtol=1e-10, atol=1e-12)
-    made = network(state.seen if state.learning else inference.STEPS).eval()
+    made = network(state.seen if state.learning else modes.STEPS).eval()
     load(made, running, state.seen)
-    assert inference.eval_mode(state) == right(made, *inference.experiment()[2:])
+    assert modes.eval_mode(state.momentum, state.batch_size, state.seen, state.learning) == right(made, *modes.experiment()[2:])
 
 
 def load(made, running, seen):
@@ -98,7 +98,7 @@ def load(made, running, seen):
 
 @pytest.mark.parametrize("step, batch_size", [(200, 2), (200, 8), (37, 64), (0, 256)])
 def test_train_mode_predicts_every_test_image_once_in_full_batches(step, batch_size):
-    _, _, images, labels = inference.experiment()
+    _, _, images, labels = modes.experiment()
     order = torch.randperm(450, generator=torch.Generator().manual_seed(2))
     full = torch.cat([order, order])
     made, found = network(step), 0
@@ -106,26 +106,26 @@ def test_train_mode_predicts_every_test_image_once_in_full_batches(step, batch_s
         batch = full[start:start + batch_size]
         counted = min(batch_size, 450 - start)
         found += int((made(images[batch]).argmax(1) == labels[batch])[:counted].sum())
-    assert inference.batch_mode(step, batch_size) == found
+    assert modes.batch_mode(step, batch_size) == found
 
 
 @pytest.mark.parametrize("step, batch_size", [(200, 2), (120, 32), (200, 256)])
 def test_algorithm_2_is_pytorchs_average_over_all_full_training_batches(step, batch_size):
     """With momentum None the stored variance is the mean of m/(m − 1)·σ², Algorithm 2's line 10."""
-    _, train_images, images, labels = inference.experiment()
+    _, train_images, images, labels = modes.experiment()
     made = network(step, momentum=None)
     order = torch.randperm(len(train_images), generator=torch.Generator().manual_seed(3))
     for batch in order.split(batch_size):
         if len(batch) == batch_size:
             made(train_images[batch])
-    assert inference.algorithm_2(step, batch_size) == right(made.eval(), images, labels)
+    assert modes.algorithm_2(step, batch_size) == right(made.eval(), images, labels)
 
 
 def test_the_walk_is_the_drawn_units_and_ends_after_the_batches_seen():
-    for learning, step in ((False, inference.STEPS), (True, 17)):
+    for learning, step in ((False, modes.STEPS), (True, 17)):
         state = inference.State(batch_size=4, seen=17, learning=learning)
-        x = network(step)[1](inference.experiment().train_images)[:, inference.UNIT]
-        own = inference.training_batches(4)[16] @ network(16 if learning else step)[1].weight[inference.UNIT]
+        x = network(step)[1](modes.experiment().train_images)[:, modes.UNIT]
+        own = modes.training_batches(4)[16] @ network(16 if learning else step)[1].weight[modes.UNIT]
         for walk, population, batch, start in zip(inference.walks(state), (x.mean(), x.var(correction=0)),
                                                   (own.mean(), own.var()), (0, 1)):
             assert len(walk.batches) == 17 and len(walk.running) == 18 and walk.running[0] == start
@@ -134,11 +134,11 @@ def test_the_walk_is_the_drawn_units_and_ends_after_the_batches_seen():
 
 
 def test_the_network_is_the_one_that_the_course_trains_and_it_has_learned():
-    weights = inference.experiment().weights
-    assert {len(parameter) for parameter in weights} == {inference.STEPS + 1}
-    for parameter, start in zip(weights, inference.build().parameters()):
+    weights = modes.experiment().weights
+    assert {len(parameter) for parameter in weights} == {modes.STEPS + 1}
+    for parameter, start in zip(weights, modes.build().parameters()):
         assert torch.equal(parameter[0], start)
-    assert inference.algorithm_2(200, 64) > 0.92 * 450
+    assert modes.algorithm_2(200, 64) > 0.92 * 450
 
 
 def test_an_interrupted_training_is_not_kept(monkeypatch):
@@ -146,16 +146,16 @@ def test_an_interrupted_training_is_not_kept(monkeypatch):
         progress.interrupted = True
         return fit(*args, progress=progress, **settings)
 
-    monkeypatch.setattr(inference, "fit", interrupted)
-    inference.experiment.cache_clear()
+    monkeypatch.setattr(modes, "fit", interrupted)
+    modes.experiment.cache_clear()
     with pytest.raises(KeyboardInterrupt, match="Interrupted after 0 of 220 steps"):
-        inference.experiment()
+        modes.experiment()
     monkeypatch.undo()
-    assert len(inference.experiment().weights[0]) == inference.STEPS + 1
+    assert len(modes.experiment().weights[0]) == modes.STEPS + 1
 
 
 def test_the_presets_of_inference_show_what_their_names_say():
-    shown = {name: [mode.right for mode in inference.modes(state)] for name, state in inference.PRESETS.items()}
+    shown = {name: [mode.right for mode in inference.shown(InferenceExplorer.numbers(state))] for name, state in inference.PRESETS.items()}
     stored, own, best = shown["Too few batches"]
     assert stored < 0.75 * best and own > 0.9 * best
     assert shown["Enough batches"][0] > 0.95 * best
@@ -164,14 +164,14 @@ def test_the_presets_of_inference_show_what_their_names_say():
     assert shown["All batches alike"][0] > 0.95 * best
     assert shown["All alike while it learns"][0] < 0.75 * best
     following = replace(inference.PRESETS["All alike while it learns"], momentum="0.1")
-    assert inference.eval_mode(following) > 0.9 * best
+    assert inference.right(following).stored > 0.9 * best
 
 
 def test_the_still_is_the_same_where_rounding_differs(monkeypatch):
     """Inputs off by 1e-6 and first weights off by 1e-12 stand for other machines, whose float64 differs by 1e-16."""
     before = [InferenceExplorer().still(state) for state in inference.PRESETS.values()]
-    caches = [function for function in vars(inference).values() if hasattr(function, "cache_clear")]
-    digits, build, generator = inference.digits, inference.build, torch.Generator().manual_seed(0)
+    caches = [function for function in vars(modes).values() if hasattr(function, "cache_clear")]
+    digits, build, generator = modes.digits, modes.build, torch.Generator().manual_seed(0)
 
     def shaken_digits():
         data = digits()
@@ -185,12 +185,12 @@ def test_the_still_is_the_same_where_rounding_differs(monkeypatch):
 
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(inference, "digits", shaken_digits)
-            patch.setattr(inference, "build", shaken_network)
-            untouched = inference.experiment().weights[0][-1]
+            patch.setattr(modes, "digits", shaken_digits)
+            patch.setattr(modes, "build", shaken_network)
+            untouched = modes.experiment().weights[0][-1]
             for function in caches:
                 function.cache_clear()
-            assert not torch.equal(inference.experiment().weights[0][-1], untouched)
+            assert not torch.equal(modes.experiment().weights[0][-1], untouched)
             assert [InferenceExplorer().still(state) for state in inference.PRESETS.values()] == before
     finally:
         for function in caches:
@@ -199,9 +199,9 @@ def test_the_still_is_the_same_where_rounding_differs(monkeypatch):
 
 def test_each_modes_bar_is_as_long_as_its_share_of_right_answers():
     state = inference.PRESETS["Batches of two"]
-    drawing = parse(InferenceExplorer().picture(state)["modes"])
+    drawing = parse(InferenceExplorer().move(None, state).parts["modes"])
     frames = [coordinate(rect, "width") for rect in drawing.iter("rect") if rect.get("fill") == "none"]
     bars = [coordinate(rect, "width") for rect in drawing.iter("rect") if rect.get("fill") == walks.BAR]
-    for bar, frame, mode in zip(bars, frames, inference.modes(state), strict=True):
+    for bar, frame, mode in zip(bars, frames, inference.shown(InferenceExplorer.numbers(state)), strict=True):
         assert bar == pytest.approx(frame * mode.right / 450, abs=0.05)
         assert f"{mode.right} of 450: {100 * mode.right / 450:.0f} %" in texts(drawing)

@@ -1,7 +1,7 @@
 """Lesson 00's explorer draws the line that its numbers say."""
 
 import pytest
-from controls import coordinate, images, live, parse, points, positions, still, texts, words
+from controls import coordinate, drawn, images, live, parse, points, positions, still, texts, words
 
 from resnote.explorers import LineExplorer, line
 from resnote.explorers.line import State
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.subject("LineExplorer", needs=["explorers"])
 
 @pytest.mark.parametrize("state", [State(slope, shift) for slope in range(-5, 6) for shift in (-5, -1, 0, 4)])
 def test_the_drawn_line_has_the_slope_and_the_shift(state):
-    drawing = parse(line.chart(state))
+    drawing = drawn(line.chart(state))
     left, top, width, height = (coordinate(next(drawing.iter("rect")), name) for name in ("x", "y", "width", "height"))
     (x0, y0), (x1, y1) = points(next(drawing.iter("polyline")))
     unit = width / 20                                                      # the frame reaches from −10 to 10
@@ -35,17 +35,17 @@ def test_the_equation_is_written_with_its_signs(state, equation):
 def test_the_presets_are_what_their_names_say():
     words = {name: line.describe(state) for name, state in line.PRESETS.items()}
     assert "it rises" in words["Rising"] and "it falls" in words["Falling"] and "it is level" in words["Flat"] and len(words) == 3
-    assert LineExplorer().state == State(slope=1, shift=0)
+    assert LineExplorer().lab.state == State(slope=1, shift=0)
 
 
 def test_every_position_draws_and_the_sentence_says_what_moved():
     explorer = LineExplorer()
     for name in ("slope", "shift"):
-        assert positions(explorer.controls[name]) == list(range(-5, 6))
-        for value in positions(explorer.controls[name]):
-            explorer.controls[name].value = value
-            assert getattr(explorer.state, name) == value
-            assert line.equation(explorer.state) in texts(parse(explorer.views["line"].value))
+        assert positions(explorer.lab.controls[name]) == list(range(-5, 6))
+        for value in positions(explorer.lab.controls[name]):
+            explorer.lab.controls[name].value = value
+            assert getattr(explorer.lab.state, name) == value
+            assert line.equation(explorer.lab.state) in texts(parse(explorer.lab.views["line"].value))
     assert "Shift: from 4 to 5." in live(explorer)
     (alt, _), = images(still(explorer))
     assert alt.startswith("A straight line") and not list(still(explorer).iter("svg"))

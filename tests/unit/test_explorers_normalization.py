@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from controls import assert_every_position_draws, beside, images, live, coordinate, parse, random_states, still, strokes, texts, words
 from torch import nn
 
-from resnote import histograms
+from resnote.drawings import batches as histograms
 from resnote.explorers import NormalizationExplorer, normalization
 from resnote.explorers.normalization import ACTIVATIONS
 
@@ -33,7 +33,7 @@ def test_the_still_of_every_preset_carries_both_pictures_and_their_alt_text(pres
 def test_no_setting_changes_the_size_of_a_picture_or_writes_beside_it():
     explorer = NormalizationExplorer()
     for state in random_states(NormalizationExplorer, 60):
-        drawings = [drawing for part in explorer.picture(state).values() for drawing in parse(part).iter("svg")]
+        drawings = [drawing for part in explorer.move(None, state).parts.values() for drawing in parse(part).iter("svg")]
         assert len(drawings) == 2
         for drawing in drawings:
             assert (coordinate(drawing, "width"), coordinate(drawing, "height")) == (histograms.WIDTH, histograms.HEIGHT)
@@ -47,9 +47,8 @@ def test_no_setting_changes_the_size_of_a_picture_or_writes_beside_it():
 ])
 def test_a_move_is_told_by_the_name_on_its_label(name, value, words):
     explorer = NormalizationExplorer()
-    before = explorer.state
-    explorer.controls[name].value = value
-    assert explorer.says(before, explorer.state).startswith(words)
+    explorer.lab.controls[name].value = value
+    assert live(explorer).startswith(words)
 
 
 def test_the_numbers_are_those_of_pytorchs_batch_norm_and_its_slopes():
@@ -104,7 +103,7 @@ def test_values_outside_the_picture_count_as_passed_by_relu():
 def test_a_batch_of_one_is_explained_where_pytorch_refuses_it():
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         F.batch_norm(torch.ones(1, 1), None, None, training=True)
-    drawing = parse(NormalizationExplorer().picture(normalization.State(batch_size=1, beta=-1.5))["after"])
+    drawing = parse(NormalizationExplorer().move(None, normalization.State(batch_size=1, beta=-1.5)).parts["after"])
     assert normalization.REFUSED.format(beta="−1.50") in " ".join(texts(drawing)) and not list(drawing.iter("polyline"))
 
 
@@ -112,7 +111,7 @@ def test_a_batch_of_one_is_explained_where_pytorch_refuses_it():
 def test_what_leaves_the_frame_is_counted_at_its_edge_and_the_others_have_a_tick_each(mean, below, above):
     state = normalization.State(mean=mean, spread=2.0)
     values = normalization.batches(state)[0].values
-    drawing = parse(NormalizationExplorer().picture(state)["before"])
+    drawing = parse(NormalizationExplorer().move(None, state).parts["before"])
     for has, there, mark in ((below, sum(z < -10 for z in values), "◂ {} outside"),
                              (above, sum(z > 10 for z in values), "{} outside ▸")):
         assert bool(there) == bool(has) == (mark.format(there) in texts(drawing))
@@ -124,7 +123,7 @@ def test_the_sentence_says_when_batch_norm_hides_the_move():
     explorer, hidden = NormalizationExplorer(), "Batch norm gives what it gave before"
     for name, value, same in (("mean", -3.0, True), ("spread", 0.2, True), ("beta", 1.0, False),
                               ("batch_size", 8, False), ("mean", 2.0, True), ("activation", "tanh", False)):
-        explorer.controls[name].value = value
+        explorer.lab.controls[name].value = value
         assert (hidden in live(explorer)) == same, name
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from controls import assert_every_position_draws, images, live, parse, still, texts
 
-from resnote.charts import sci
+from resnote.text import sci
+from resnote import signals
 from resnote.explorers import SignalExplorer, signal
 from resnote.settings import SettingError
 
@@ -29,7 +30,7 @@ def test_the_still_of_every_preset_carries_its_alt_text(preset):
 def test_the_signal_is_the_one_that_a_loop_by_hand_sends(activation, gain, value, batch_norm):
     name = {torch.tanh: "tanh", torch.sigmoid: "sigmoid", torch.relu: "ReLU"}[activation]
     state = signal.State(depth=3, activation=name, gain=gain, batch_norm=batch_norm)
-    images, labels, directions, last = signal._signal()
+    images, labels, directions, last = signals._signal()
     x, weights = images, [(w * value / 8).requires_grad_() for w in directions[:3]]
     for n, weight in enumerate(weights):
         z = x @ weight.T
@@ -61,16 +62,16 @@ def test_a_gain_is_the_number_on_its_label():
 
 
 def test_the_deepest_signal_has_60_layers():
-    assert SignalExplorer().controls["depth"].max == len(signal.propagate(signal.State(depth=60)).spread) == 60
-    assert "60" in texts(parse(SignalExplorer().views["spread"].value))
+    assert SignalExplorer().lab.controls["depth"].max == len(signal.propagate(signal.State(depth=60)).spread) == 60
+    assert "60" in texts(parse(SignalExplorer().lab.views["spread"].value))
 
 
 def test_each_chart_shows_its_own_profile_live_and_still():
     explorer = SignalExplorer("ReLU with batch norm")
-    profile = signal.propagate(explorer.state)
+    profile = signal.propagate(explorer.lab.state)
     titles = ("Spread of the signal", "Gradient of the weights")
     for part, title, arrow, values, (alt, saved) in zip(("spread", "gradient"), titles, "→←", profile, images(still(explorer)), strict=True):
-        for drawing in (parse(explorer.views[part].value), saved):
+        for drawing in (parse(explorer.lab.views[part].value), saved):
             assert {title, f"{sci(values[0])} {arrow} {sci(values[-1])}"} <= set(texts(drawing))
         assert alt.startswith(f"{title}, layer 1 to 30: {sci(values[0])} at the first, ")
     assert sci(profile.spread[0]) != sci(profile.gradient[0])
@@ -78,7 +79,7 @@ def test_each_chart_shows_its_own_profile_live_and_still():
 
 def test_a_move_of_the_signal_is_told_with_its_first_and_last_layer():
     explorer = SignalExplorer("ReLU with batch norm")
-    explorer.controls["depth"].value = 12
+    explorer.lab.controls["depth"].value = 12
     spread, gradient = signal.propagate(signal.State(depth=12, activation="ReLU", gain="√2 (He)", batch_norm=True))
     assert (f"Layers: from 30 to 12. The signal's spread goes from {sci(spread[0])} to {sci(spread[-1])}; the gradient's norm is "
             f"{sci(gradient[-1])} at the last layer and {sci(gradient[0])} at the first.") in live(explorer)
@@ -88,8 +89,7 @@ def test_a_move_of_the_signal_is_told_with_its_first_and_last_layer():
 def test_the_signal_is_sent_in_one_thread_and_the_others_come_back(monkeypatch):
     torch.set_num_threads(2)
     seen = []
-    monkeypatch.setitem(signal.ACTIVATIONS, "tanh", lambda z: seen.append(torch.get_num_threads()) or torch.tanh(z))
-    signal.propagate.cache_clear()
+    monkeypatch.setitem(signals.FUNCTIONS, "tanh", lambda z: seen.append(torch.get_num_threads()) or torch.tanh(z))
     signal.propagate(signal.State(depth=2, activation="tanh"))
     assert (seen, torch.get_num_threads()) == ([1, 1], 2)
 

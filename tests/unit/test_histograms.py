@@ -1,16 +1,16 @@
 """The drawing of lesson 04's batch puts every number where it belongs."""
 
 import pytest
-from controls import coordinate, parse, points, strokes, texts, words
+from controls import coordinate, drawn, points, strokes, texts, words
 
 from resnote.explorers import normalization
-from resnote.histograms import BARS, ZONE, BatchChart, batch_chart
+from resnote.drawings.batches import BARS, ZONE, BatchChart, batch_chart
 
 pytestmark = pytest.mark.subject("NormalizationExplorer", needs=["explorers"])
 
 
 def sigmoid_chart(values, problem=""):
-    return parse(batch_chart(BatchChart("t", ("", ""), values, "x₁", normalization.curve("sigmoid"), problem)))
+    return drawn(batch_chart(BatchChart("t", ("", ""), values, "x₁", normalization.curve("sigmoid"), problem)))
 
 
 def pixel(z):

@@ -9,6 +9,7 @@ from nbconvert import HTMLExporter, ScriptExporter
 from one_red_line import EXPLORER
 from save_notebooks import NOTEBOOKS, WIDGET_VIEW, normalise
 from source_coverage import asserts, names
+from without_outputs import sources
 
 lessons = pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
 
@@ -113,7 +114,7 @@ def with_explorer(path):
     return pytest.param(path, id=path.stem, marks=pytest.mark.subject(path.stem, needs=explorers))
 
 
-@pytest.mark.parametrize("path", map(with_explorer, sorted(NOTEBOOKS.glob("*.ipynb"))))
+@pytest.mark.parametrize("path", list(map(with_explorer, sorted(NOTEBOOKS.glob("*.ipynb")))))
 def test_the_explorer_needs_the_import_cell_and_no_other(path):
     source = {cell.id: cell.source for cell in code_cells(path)}
     exec(compile(f"{source.get('imports', '')}\n{source['explorer']}", path.stem, "exec"), {})
@@ -172,3 +173,9 @@ def test_what_changes_from_run_to_run_is_not_saved():
     assert saved.cells[0].metadata == {"tags": ["a", "b"]}
     assert saved.cells[0].outputs[0].data == {"text/plain": "a"} and saved.cells[0].outputs[0].metadata == {}
     assert saved.metadata.keys() == {"kernelspec", "language_info"}
+
+
+def test_a_diff_of_a_notebook_shows_sources_and_tags_and_no_output():
+    output = nbformat.v4.new_output("stream", text="shown")
+    cells = [nbformat.v4.new_markdown_cell("words", id="a"), nbformat.v4.new_code_cell("x = 1", id="b", outputs=[output], metadata={"tags": ["N1"]})]
+    assert sources(nbformat.v4.new_notebook(cells=cells)) == "--- markdown a\nwords\n\n--- code b N1\nx = 1\n"

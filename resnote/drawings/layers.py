@@ -1,22 +1,21 @@
-"""Live line charts over layers as SVG strings, for explorers; pure functions, no torch and no widgets.
+"""A line chart over layers.
 
-The axes are fixed, so that a curve moves and its frame does not: what leaves the frame is drawn at its
-edge with an arrow.
+The axes are fixed, so that a curve moves and its frame does not: a value outside the frame is drawn at its edge, as an arrow.
 """
 
 from __future__ import annotations
 
 import math
 
-from resnote.diagrams import INK, MUTED, svg_document, svg_text
+from resnote.drawings.kit import INK, MUTED, WIDTH, Drawing, svg_text
+from resnote.text import SMALLEST, power_of_ten, sci
 
-WIDTH, HEIGHT = 470, 270
-LOW, HIGH = -12, 6                     # decades on the axis
+HEIGHT = 270
+LOW, HIGH = SMALLEST, 6                    # decades on the axis
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 456, 40, 232
 
 
-def layer_chart(values, title: str, *, layers: int, colour: str, arrow: str = "→",
-                standalone: bool = False) -> str:
+def layer_chart(values, title: str, *, layers: int, colour: str, arrow: str = "→") -> Drawing:
     """One value a layer on a logarithmic axis, 10⁻¹² to 10⁶.
 
     Parameters
@@ -24,14 +23,13 @@ def layer_chart(values, title: str, *, layers: int, colour: str, arrow: str = "�
     values : one positive number a layer, from the input to the output; 0 and inf are drawn at the edge
     layers : what the horizontal axis ends at, whatever the number of values
     arrow : "→" for what travels forward, "←" for what travels back
-    standalone : True for an SVG document of its own, with a background
     """
     points = [(_x(n, layers), _y(value)) for n, value in enumerate(values, start=1)]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     marks = "".join(_mark(x, y, value, colour) for (x, y), value in zip(points, values))
     grid = "".join(
         f'<path d="M{_LEFT},{_axis(p):.1f} H{_RIGHT}" stroke="{MUTED}" stroke-width="{1 if p == 0 else 0.3}"/>'
-        + svg_text(_LEFT - 6, _axis(p) + 4, _power(p), size=11, anchor="end", colour=MUTED)
+        + svg_text(_LEFT - 6, _axis(p) + 4, power_of_ten(p), size=11, anchor="end", colour=MUTED)
         for p in range(LOW, HIGH + 1, 3))
     ticks = "".join(svg_text(_x(n, layers), _BOTTOM + 18, str(n), size=11, anchor="middle", colour=MUTED)
                     for n in (1, *range(10, layers + 1, 10)))
@@ -39,48 +37,13 @@ def layer_chart(values, title: str, *, layers: int, colour: str, arrow: str = "�
             + svg_text(_RIGHT, 20, f"{sci(values[0])} {arrow} {sci(values[-1])}", size=12, anchor="end"))
     foot = svg_text((_LEFT + _RIGHT) / 2, HEIGHT - 4, "layer", size=11, anchor="middle", colour=MUTED)
     curve = f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
-    return svg_document(grid + ticks + curve + marks + head + foot, describe(values, title), WIDTH, HEIGHT, standalone)
-
-
-def legend(marks, x, y) -> str:
-    """A row of marks, each an SVG drawn from 0 on, with its words and the width that both take up."""
-    parts = []
-    for mark, words, width in marks:
-        parts.append(f'<g transform="translate({x})">{mark}{svg_text(22, y, words, size=12)}</g>')
-        x += width
-    return "".join(parts)
+    return Drawing(grid + ticks + curve + marks + head + foot, describe(values, title), WIDTH, HEIGHT)
 
 
 def describe(values, title: str) -> str:
     """The chart in words."""
     return (f"{title}, layer 1 to {len(values)}: {sci(values[0])} at the first, {sci(values[len(values) // 2])} in the "
             f"middle, {sci(values[-1])} at the last.")
-
-
-def sci(value: float) -> str:
-    """'0.25' near 1, '3.1·10⁻⁹' far from it, 'below 10⁻¹²' where the chart ends."""
-    if not math.isfinite(value):
-        return "overflow"
-    if abs(value) < 10.0**LOW:
-        return f"below {_power(LOW)}"
-    if 0.01 <= abs(value) < 999.5:
-        return f"{value:.3g}"
-    digits, power = f"{value:.1e}".split("e")
-    return f"{digits}·{_power(int(power))}"
-
-
-def number(value: float, digits: int = 2) -> str:
-    """'−0.50', and no sign on what rounds to 0."""
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
-
-
-def percent(share: float) -> str:
-    """'58 %' from 0.58."""
-    return f"{100 * share:.0f} %"
-
-
-def _power(exponent: int) -> str:
-    return "1" if exponent == 0 else "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _x(layer, layers) -> float:

@@ -1,8 +1,12 @@
-"""Numbers as people read them, and tables of them as text and as HTML."""
+"""Numbers as people read them, and tables of them: as text and as HTML."""
 
 from __future__ import annotations
 
+import math
 from html import escape
+
+
+SMALLEST = -12        # decades: where the charts end
 
 
 def text_table(headings, rows) -> str:
@@ -58,3 +62,29 @@ def format_macs(count) -> str:
             break
         size, unit = size / 1000, larger
     return f"{size:.3g} {unit}".strip()
+
+
+def sci(value: float) -> str:
+    """'0.25' near 1, '3.1·10⁻⁹' far from it, 'below 10⁻¹²' where the chart ends."""
+    if not math.isfinite(value):
+        return "overflow"
+    if abs(value) < 10.0**SMALLEST:
+        return f"below {power_of_ten(SMALLEST)}"
+    if 0.01 <= abs(value) < 999.5:
+        return f"{value:.3g}"
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits}·{power_of_ten(int(power))}"
+
+
+def number(value: float, digits: int = 2) -> str:
+    """'−0.50', and no sign on what rounds to 0."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """'58 %' from 0.58."""
+    return f"{100 * share:.0f} %"
+
+
+def power_of_ten(exponent: int) -> str:
+    return "1" if exponent == 0 else "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

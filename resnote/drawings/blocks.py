@@ -1,39 +1,26 @@
-"""Pictures of blocks as SVG strings: pure functions of a count, no torch and no widgets.
-
-Colours come from JupyterLab's CSS variables, so a picture follows the theme; the values behind the
-commas serve pages that have none. Colour never stands alone: every shape carries its words.
-"""
+"""A residual block, drawn from its count."""
 
 from __future__ import annotations
 
 import textwrap
-from base64 import b64encode
-from html import escape
 
 from resnote.counting import BlockCount, Row
-from resnote.tables import format_macs, format_shape
+from resnote.drawings.kit import INK, MUTED, NEUTRAL, ON_COLOUR, PAPER, POINTWISE, SPATIAL, WIDTH, WRONG, Drawing, svg_text
+from resnote.text import format_macs, format_shape
 
-INK = "var(--jp-content-font-color1,#212121)"
-MUTED = "var(--jp-content-font-color2,#555)"
-PAPER = "var(--jp-layout-color0,#fff)"
-# Okabe and Ito's colour-blind-safe palette, and a grey; ON_COLOUR reads on all of them.
-POINTWISE, SPATIAL, WRONG, NEUTRAL = "#56B4E9", "#E69F00", "#D55E00", "#BBBBBB"
-ON_COLOUR = "#111"
-
-WIDTH, HEIGHT = 470, 434
+HEIGHT = 434
 _CENTRE, _BAR, _WIDEST = 140, 8, 180   # feature maps: middle, thickness, width of the widest
 _TOP, _FX, _ADD, _OUT = 38, 286, 316, 346
 _TEXT, _RAIL = 246, 28                 # left edge of the right column; x of the shortcut's line
 
 
-def block_diagram(block: BlockCount, widest: int, *, standalone: bool = False) -> str:
+def block_diagram(block: BlockCount, widest: int) -> Drawing:
     """Draw one block from x at the top to its output, channels to scale.
 
     Parameters
     ----------
     block : the count to draw; where it has a problem, the place is marked and the sentence shown
     widest : number of channels that fills the width, so that two blocks share one scale
-    standalone : True for an SVG document of its own, with a background, as an image file needs
     """
     convs = [row for row in block.residual if row.kind == "conv"]
     pitch = (_FX - _TOP) / len(convs)
@@ -59,7 +46,7 @@ def block_diagram(block: BlockCount, widest: int, *, standalone: bool = False) -
     title = block.name.capitalize()
     head = (svg_text(8, 20, title, size=15, weight="bold")
             + svg_text(WIDTH - 8, 20, f"{block.parameters:,} parameters", size=15, weight="bold", anchor="end"))
-    return svg_document(head + "".join(shapes) + "".join(labels) + _verdict(block), describe(block), WIDTH, HEIGHT, standalone)
+    return Drawing(head + "".join(shapes) + "".join(labels) + _verdict(block), describe(block), WIDTH, HEIGHT)
 
 
 def describe(block: BlockCount) -> str:
@@ -73,12 +60,6 @@ def describe(block: BlockCount) -> str:
         return "; ".join(steps) + f"; it cannot run: {block.problem.message}"
     return ("; ".join(steps) + f"; output {format_shape(block.rows[-1].output)}. Total {block.parameters:,} "
             f"parameters, {block.macs:,} multiply–accumulates.")
-
-
-def as_image(svg: str, alt: str, *, style: str = "max-width:100%") -> str:
-    """An ``<img>`` that carries its SVG: JupyterLab removes inline SVG from notebooks not yet trusted."""
-    data = b64encode(svg.encode()).decode()
-    return f'<img alt="{escape(alt)}" style="{style}" src="data:image/svg+xml;base64,{data}">'
 
 
 def kernel_of(row: Row) -> str:
@@ -190,19 +171,3 @@ def _pill(x, y, words, colour) -> str:
     width = 9 * len(words) + 10
     return (f'<rect x="{x - width / 2:.1f}" y="{y - 10:.1f}" width="{width}" height="20" rx="10" fill="{colour}"/>'
             + svg_text(x, y + 4.5, words, size=13, weight="bold", anchor="middle", colour=ON_COLOUR))
-
-
-def svg_document(body: str, words: str, width: int, height: int, standalone: bool) -> str:
-    """A picture with its title in words, as wide as its column at most; a document of its own has a background."""
-    background = f'<rect width="{width}" height="{height}" rx="8" fill="{PAPER}"/>' if standalone else ""
-    namespace = ' xmlns="http://www.w3.org/2000/svg"' if standalone else ""
-    return (f'<svg{namespace} role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-            f'style="max-width:100%;height:auto" font-family="var(--jp-ui-font-family,sans-serif)">'
-            f"<title>{escape(words)}</title>{background}{body}</svg>")
-
-
-def svg_text(x, y, words, *, size, weight="normal", anchor="start", colour=INK, bold_end="") -> str:
-    """A text element; `bold_end` follows in bold."""
-    end = f'<tspan font-weight="bold">{escape(bold_end)}</tspan>' if bold_end else ""
-    return (f'<text x="{x:g}" y="{y:g}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
-            f'fill="{colour}">{escape(words)}{end}</text>')

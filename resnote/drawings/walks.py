@@ -1,17 +1,16 @@
-"""Running statistics on their way to the population's, and what each mode gets right, as SVG strings for explorers.
+"""Running statistics on their way to the population's, and what each mode gets right, in two charts.
 
-Pure functions, no torch and no widgets. The axes are fixed, so that a curve moves and its frame does not:
-what leaves the frame is drawn at its edge.
+The axes are fixed, so that a curve moves and its frame does not: values outside the frame are drawn at its edge.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from resnote.charts import legend, number, percent
-from resnote.diagrams import INK, MUTED, svg_document, svg_text
+from resnote.drawings.kit import INK, MUTED, WIDTH, Drawing, legend, svg_text
+from resnote.text import number, percent
 
-WIDTH, HEIGHT = 470, 350
+HEIGHT = 350
 RUNNING, EACH, BAR = "#D55E00", "#3A97D4", "#3A97D4"
 _LEFT, _RIGHT, _TALL = 48, 448, 100
 _TOPS = 54, 184                        # of the two frames
@@ -40,18 +39,18 @@ class Mode(NamedTuple):
     right: int
 
 
-def walk_chart(title: str, walks: tuple[Walk, Walk], last: int, *, standalone: bool = False) -> str:
-    """Two frames, one above the other, over 0 to ``last`` batches; standalone as in `charts.layer_chart`."""
+def walk_chart(title: str, walks: tuple[Walk, Walk], last: int) -> Drawing:
+    """Two frames, one above the other, over 0 to ``last`` batches."""
     frames = "".join(_frame(walk, top, last) for walk, top in zip(walks, _TOPS))
     bottom = _TOPS[1] + _TALL
     ticks = "".join(svg_text(_x(n, last), bottom + 16, str(n), size=11, anchor="middle", colour=MUTED)
                     for n in range(0, last + 1, last // 4))
     foot = svg_text((_LEFT + _RIGHT) / 2, bottom + 30, "batches seen", size=11, anchor="middle", colour=MUTED)
-    return svg_document(svg_text(8, 20, title, size=14, weight="bold") + frames + ticks + foot + _legend(),
-                        describe_walks(title, walks), WIDTH, HEIGHT, standalone)
+    return Drawing(svg_text(8, 20, title, size=14, weight="bold") + frames + ticks + foot + _legend(),
+                   describe_walks(title, walks), WIDTH, HEIGHT)
 
 
-def mode_bars(title: str, modes, images: int, guessing: float, *, standalone: bool = False) -> str:
+def mode_bars(title: str, modes, images: int, guessing: float) -> Drawing:
     """A bar for each mode, the share of ``images`` that it gets right; ``guessing`` is marked by a line."""
     rows, x = [], _BAR_LEFT + _BAR_WIDTH * guessing
     dashed = f'stroke="{INK}" stroke-width="1.5" stroke-dasharray="4 3"'
@@ -68,8 +67,8 @@ def mode_bars(title: str, modes, images: int, guessing: float, *, standalone: bo
                              anchor="middle" if share else "start", colour=MUTED) for share in (0, 0.5, 1))
     dash = f'<path d="M0,{HEIGHT - 18} h16" {dashed}/>'
     key = legend([(dash, f"guessing, {percent(guessing)}", 0)], _BAR_LEFT, HEIGHT - 14)
-    return svg_document(svg_text(8, 20, title, size=14, weight="bold") + "".join(rows) + ticks + key,
-                        describe_modes(title, modes, images), WIDTH, HEIGHT, standalone)
+    return Drawing(svg_text(8, 20, title, size=14, weight="bold") + "".join(rows) + ticks + key,
+                   describe_modes(title, modes, images), WIDTH, HEIGHT)
 
 
 def describe_walks(title, walks) -> str:

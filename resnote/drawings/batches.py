@@ -1,7 +1,6 @@
-"""A batch of values as a histogram, with the activation that they meet, as an SVG string for explorers.
+"""A batch of values as a histogram, with the activation that they meet.
 
-Pure functions, no torch and no widgets. The axis is fixed, so that the values move and their frame does
-not: what leaves it is counted at its edge.
+The axis is fixed, so that the values move and their frame does not: values outside the frame are counted at its edge.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from collections import Counter
 from math import floor
 from typing import NamedTuple
 
-from resnote.charts import legend, percent
-from resnote.diagrams import INK, MUTED, svg_document, svg_text
+from resnote.drawings.kit import INK, MUTED, WIDTH, Drawing, legend, svg_text
+from resnote.text import percent
 
-WIDTH, HEIGHT = 470, 338
+HEIGHT = 338
 LOW, HIGH, BIN = -10, 10, 0.5          # of the horizontal axis
 BARS, CURVE, ZONE = "#3A97D4", "#D55E00", "#009E73"
 _LEFT, _RIGHT, _TOP, _CEILING, _BOTTOM = 48, 438, 70, 96, 256
@@ -48,11 +47,10 @@ class BatchChart(NamedTuple):
     problem: str = ""
 
 
-def batch_chart(chart: BatchChart, *, standalone: bool = False) -> str:
+def batch_chart(chart: BatchChart) -> Drawing:
     """The batch from −10 to 10, in bars of width ½ and one by one below them, with the activation over it.
 
-    The tallest bar fills the frame, and the share of the batch in it stands beside it. With ``standalone``
-    it is an SVG document of its own, with a background.
+    The tallest bar fills the frame, and the share of the batch in it stands beside it.
     """
     head = svg_text(8, 20, chart.title, size=14, weight="bold") + "".join(
         svg_text(8, y, line, size=12) for y, line in zip((40, 58), chart.facts))
@@ -61,8 +59,7 @@ def batch_chart(chart: BatchChart, *, standalone: bool = False) -> str:
     inside = (_sentence(chart.problem) if chart.problem else
               _zone(chart.curve) + _bars(chart.values) + _curve(chart.curve) + _first(chart.values[0]))
     frame = f'<path d="M{_LEFT},{_TOP} V{_BOTTOM} H{_RIGHT} V{_TOP}" fill="none" stroke="{MUTED}"/>'
-    return svg_document(head + inside + frame + ticks + _legend(chart.curve, chart.first), describe(chart),
-                        WIDTH, HEIGHT, standalone)
+    return Drawing(head + inside + frame + ticks + _legend(chart.curve, chart.first), describe(chart), WIDTH, HEIGHT)
 
 
 def describe(chart: BatchChart) -> str:

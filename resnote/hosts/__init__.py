@@ -1,0 +1,1 @@
+"""Where explorers live: JupyterLab, and pages on the web."""
