@@ -87,7 +87,7 @@ def moves_of(way: str, turn: int):
 # A drag from one end to the other: the slider, and the text of the picture at the end.
 DRAGS = {"ours": (".resnote-bottleneck_width", f"{bottleneck(256, 512, 256, batch_norm=False).parameters:,}"),
          "block": (".resnote-out_channels", block.code(block.State(out_channels=256))),
-         "signal": (".resnote-depth", SignalExplorer.says(None, None, signal.State(depth=60, activation="ReLU", gain="√2 (He)")))}
+         "signal": (".resnote-depth", SignalExplorer.move(None, signal.State(depth=60, activation="ReLU", gain="√2 (He)")).sentence)}
 
 
 def main(moves: int) -> None:
