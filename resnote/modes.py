@@ -21,8 +21,6 @@ from resnote.training import Progress, fit, one_thread
 LAYERS, UNITS, CLASSES, EPS = 3, 32, 10, 1e-5
 STEPS, TRAINED_WITH = 200, 64                  # and the batches that pass are as many as the steps
 UNIT = 26                                      # of the first layer, whose statistics are drawn
-BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128, 256)
-MOMENTA = {"0.01": 0.01, "0.05": 0.05, "0.1": 0.1, "0.3": 0.3, "0.5": 0.5, "1": 1.0, "None": None}
 
 
 class Experiment(NamedTuple):
@@ -128,7 +126,7 @@ def running_statistics(momentum: str, batch_size: int, learning: bool) -> Tensor
     """From mean 0 and variance 1 through 200 batches, (201, 2, 3, 32), as ``nn.BatchNorm1d`` keeps them."""
     running = [torch.stack([torch.zeros(LAYERS, UNITS), torch.ones(LAYERS, UNITS)]).double()]
     for seen, batch in enumerate(batch_statistics(batch_size, learning), start=1):
-        alpha = 1 / seen if MOMENTA[momentum] is None else MOMENTA[momentum]
+        alpha = 1 / seen if momentum == "None" else float(momentum)
         running.append((1 - alpha) * running[-1] + alpha * batch)
     return torch.stack(running)
 
@@ -201,8 +199,8 @@ def sizes(batch_size: int) -> tuple[int, int]:
     return len(experiment().test_labels), _full_batches(batch_size)
 
 
-def prepare() -> None:
+def prepare(batch_sizes) -> None:
     """Compute every batch's statistics, about a second, once; every move is quick then."""
-    for batch_size in BATCH_SIZES:
+    for batch_size in batch_sizes:
         for learning in (False, True):
             batch_statistics(batch_size, learning)

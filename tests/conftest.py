@@ -12,3 +12,13 @@ def seeded_on_one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The folder of the pages that `make site` writes."""
+    from make_site import main          # slow to import, and most tests need no page
+
+    folder = tmp_path_factory.mktemp("site")
+    main(str(folder))
+    return folder

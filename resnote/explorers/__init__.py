@@ -1,6 +1,6 @@
 """Explorers: move a control, and the picture and its numbers move with it.
 
-Each is loaded when it is asked for: only some need torch.
+Each is loaded when it is asked for, and brings none of the others.
 """
 
 from importlib import import_module

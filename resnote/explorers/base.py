@@ -187,17 +187,14 @@ class Explorer:
     @classmethod
     def part_names(cls) -> list[str]:
         """The parts of the picture, in the layout's order."""
-        return [name for name in _names_in(cls.layout) if name not in cls.controls]
+        return [name for name in names_in(cls.layout) if name not in cls.controls]
 
     @classmethod
     def label(cls, name: str) -> str:
         """A control's full name: where two have the same label, with the heading of its column."""
-        for item in cls.layout:
-            if isinstance(item, Columns):
-                for column in item.columns:
-                    if name in column.names and column.heading:
-                        return f"{column.heading}, {cls.controls[name].label}"
-        return cls.controls[name].label
+        columns = [column for item in cls.layout if isinstance(item, Columns) for column in item.columns]
+        heading = next((column.heading for column in columns if name in column.names), "")
+        return ", ".join(filter(None, (heading, cls.controls[name].label)))
 
     @classmethod
     def what_moved(cls, before, state) -> str:
@@ -218,9 +215,8 @@ class Explorer:
         return Moved(numbers, parts, cls.what_moved(before, state) + cls.sentence(before, numbers))
 
     @classmethod
-    def still(cls, state) -> str:
-        """The explorer in this state for a page where nothing moves and inline SVG may be removed."""
-        numbers = cls.numbers(state)
+    def still(cls, numbers) -> str:
+        """The explorer with these numbers for a page where nothing moves and inline SVG may be removed."""
         drawn = cls.draw(numbers).values()
         images = "".join(part.image() for part in drawn if not isinstance(part, str))
         return f"<div>{images}</div>{''.join(part for part in drawn if isinstance(part, str))}<p>{escape(cls.sentence(None, numbers))}</p>"
@@ -254,13 +250,14 @@ def _position(name, control, value):
                 return position
         except (TypeError, ValueError):         # an array, say, which is compared number by number
             break
-    known = control.positions
     if isinstance(control, Slider):
         raise SettingError(f"{name} is {value!r}; it must be a whole number from {control.low} to {control.high}.")
-    raise SettingError(f"{name} is {value!r}; use one of {', '.join(map(repr, known if len(known) < 30 else [*known[:3], '…', known[-1]]))}.")
+    known = list(map(repr, control.positions))
+    raise SettingError(f"{name} is {value!r}; use one of {', '.join(known if len(known) < 30 else [*known[:3], '…', known[-1]])}.")
 
 
-def _names_in(layout):
+def names_in(layout):
+    """The names of controls and parts in a layout, in its order."""
     for item in layout:
         match item:
             case str():

@@ -116,7 +116,7 @@ class InferenceExplorer(Explorer):
     def prepare():
         from resnote import modes
 
-        modes.prepare()
+        modes.prepare(BATCH_SIZES)
 
     @staticmethod
     def numbers(state):

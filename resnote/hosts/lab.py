@@ -67,8 +67,8 @@ class Lab:
 
     def bundle(self, **kwargs) -> dict[str, object]:
         """The widget where there is a kernel, and the still beside it for where there is none."""
-        sentence = self.explorer.move(None, self.state or self.explorer.start).sentence
-        return bundle(self.widget, words_of(sentence), self.explorer.still(self.state or self.explorer.start), **kwargs)
+        explorer, numbers = self.explorer, self._numbers if self.state else self.explorer.numbers(self.explorer.start)
+        return bundle(self.widget, words_of(explorer.sentence(None, numbers)), explorer.still(numbers), **kwargs)
 
     def _place(self, item) -> widgets.Widget:
         """A control, a part, or several of them as the layout says."""

@@ -11,7 +11,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import make_site
 import nbformat
 import pytest
 from lab import CHROMIUM, Notebook, launch_chromium, open_notebook, running_lab, screenshot
@@ -39,14 +38,6 @@ def served(tmp_path_factory):
 def lab(browser, served):
     with running_lab(served) as lab:
         yield lab
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """The folder of the pages that `make site` writes."""
-    folder = tmp_path_factory.mktemp("site")
-    make_site.main(str(folder))
-    return folder
 
 
 LOOKED_AT = re.compile(r"imports|explorer|guess-.*|exercise-\d+")

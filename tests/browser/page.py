@@ -104,20 +104,23 @@ class ExplorerPage:
             """output => [...output.querySelectorAll('svg:not([data-icon]) text, polyline, td, th')].map(
                 e => e.tagName === 'polyline' ? e.getAttribute('points') : e.textContent)""")
 
-    def expected(self, state) -> list[str]:
-        picture = parse("".join(self.kind.move(None, state).parts.values()))
+    def expected(self, state) -> tuple[list[str], str]:
+        """What `shown` is in this state, and the sentence."""
+        moved = self.kind.move(None, state)
+        picture = parse("".join(moved.parts.values()))
         return [element.get("points") if element.tag == "polyline" else words(element)
-                for element in picture.iter() if element.tag in ("text", "polyline", "td", "th")]
+                for element in picture.iter() if element.tag in ("text", "polyline", "td", "th")], moved.sentence
 
     def says(self) -> str:
         return self.output.locator(".resnote-live").inner_text()
 
     def shows(self, state) -> bool:
-        return self.shown() == self.expected(state) and self.says().endswith(self.kind.move(None, state).sentence)
+        expected, said = self.expected(state)
+        return self.shown() == expected and self.says().endswith(said)
 
     def assert_shows(self, state, patience: float = 10) -> None:
         """The page shows this state, at the latest after ``patience`` seconds: a busy machine draws late."""
-        deadline, expected, said = time.monotonic() + patience, self.expected(state), self.kind.move(None, state).sentence
+        deadline, (expected, said) = time.monotonic() + patience, self.expected(state)
         while not (self.shown() == expected and self.says().endswith(said)) and time.monotonic() < deadline:
             self.notebook.page.wait_for_timeout(20)
         assert self.shown() == expected

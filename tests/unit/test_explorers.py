@@ -11,7 +11,7 @@ from controls import html, live, parse, presets, random_states
 from resnote import explorers
 from resnote.exercises import lesson_00
 from resnote.explorers import BottleneckExplorer, NormalizationExplorer
-from resnote.explorers.base import _names_in
+from resnote.explorers.base import names_in
 from resnote.hosts import saved
 from resnote.settings import SettingError
 from resnote.explorers.bottleneck import PRESETS, State
@@ -131,7 +131,7 @@ def test_the_numbers_of_a_move_are_computed_once(monkeypatch):
 @pytest.mark.parametrize("name", explorers.__all__)
 def test_the_layout_holds_every_control_and_every_part_once(name):
     kind = getattr(explorers, name)
-    placed = list(_names_in(kind.layout))
+    placed = list(names_in(kind.layout))
     parts = kind.draw(kind.numbers(kind.setting())).keys()
     assert sorted(placed) == sorted([*kind.controls, *parts]) and kind.part_names() == [n for n in placed if n in parts]
     assert list(kind.controls) == [field.name for field in fields(kind.State)]

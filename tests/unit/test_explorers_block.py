@@ -27,7 +27,7 @@ def test_the_still_of_every_preset_carries_its_alt_text(preset):
 
 def test_the_text_for_a_page_without_html_has_no_html_in_it(monkeypatch):
     explorer = BlockExplorer()
-    monkeypatch.setattr(BlockExplorer, "sentence", lambda before, numbers: '<b class="x">64</b> channels')
+    monkeypatch.setattr(BlockExplorer, "sentence", staticmethod(lambda before, numbers: '<b class="x">64</b> channels'))
     assert explorer._repr_mimebundle_()["text/plain"] == "64 channels"
 
 

@@ -169,7 +169,7 @@ def test_the_presets_of_inference_show_what_their_names_say():
 
 def test_the_still_is_the_same_where_rounding_differs(monkeypatch):
     """Inputs off by 1e-6 and first weights off by 1e-12 stand for other machines, whose float64 differs by 1e-16."""
-    before = [InferenceExplorer().still(state) for state in inference.PRESETS.values()]
+    before = [InferenceExplorer.still(InferenceExplorer.numbers(state)) for state in inference.PRESETS.values()]
     caches = [function for function in vars(modes).values() if hasattr(function, "cache_clear")]
     digits, build, generator = modes.digits, modes.build, torch.Generator().manual_seed(0)
 
@@ -191,7 +191,7 @@ def test_the_still_is_the_same_where_rounding_differs(monkeypatch):
             for function in caches:
                 function.cache_clear()
             assert not torch.equal(modes.experiment().weights[0][-1], untouched)
-            assert [InferenceExplorer().still(state) for state in inference.PRESETS.values()] == before
+            assert [InferenceExplorer.still(InferenceExplorer.numbers(state)) for state in inference.PRESETS.values()] == before
     finally:
         for function in caches:
             function.cache_clear()
@@ -205,3 +205,7 @@ def test_each_modes_bar_is_as_long_as_its_share_of_right_answers():
     for bar, frame, mode in zip(bars, frames, inference.shown(InferenceExplorer.numbers(state)), strict=True):
         assert bar == pytest.approx(frame * mode.right / 450, abs=0.05)
         assert f"{mode.right} of 450: {100 * mode.right / 450:.0f} %" in texts(drawing)
+
+
+def test_the_explorers_range_is_that_of_the_network_behind_it():
+    assert (inference.STEPS, inference.CLASSES) == (modes.STEPS, modes.CLASSES)

@@ -2,15 +2,7 @@
 
 import re
 
-import pytest
-from make_site import NOTEBOOKS, main
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
-    main(str(folder))
-    return folder
+from save_notebooks import NOTEBOOKS
 
 
 def test_there_is_a_page_a_lesson_and_every_link_between_them_works(site):
