@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from resnote.data import digits
 from resnote.settings import SettingError, check_size
 from resnote.training import one_thread
 
 FUNCTIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "ReLU": torch.relu}
-DEEPEST, UNITS, IMAGES = 60, 64, 256
+DEEPEST, UNITS, IMAGES = 60, 64, 128
 
 
 class Profile(NamedTuple):
@@ -25,7 +26,7 @@ class Profile(NamedTuple):
 
 @one_thread()
 def propagate(depth: int, activation: str, gain: float, batch_norm: bool) -> Profile:
-    """Send 256 scanned digits forward and the cross-entropy's gradient back, at initialisation (seed 0).
+    """Send 128 scanned digits forward and the cross-entropy's gradient back, at initialisation (seed 0).
 
     In float64: a signal that has all but vanished would be float32's rounding.
 
@@ -44,17 +45,38 @@ def propagate(depth: int, activation: str, gain: float, batch_norm: bool) -> Pro
         raise SettingError(f"depth is {depth}; there are weights for 1 to {DEEPEST} layers.")
     if activation not in FUNCTIONS:
         raise SettingError(f"activation={activation!r} is not known. Use one of {', '.join(map(repr, FUNCTIONS))}.")
-    images, labels, directions, last = _signal()
-    weights = [(w * (gain / UNITS**0.5)).requires_grad_() for w in directions[:depth]]
-    x, spread = images, []
-    for weight in weights:
-        x = x @ weight.T
-        if batch_norm:
-            x = F.batch_norm(x, None, None, training=True)
-        x = FUNCTIONS[activation](x)
-        spread.append(x.std(0).mean().item())
-    gradients = torch.autograd.grad(F.cross_entropy(x @ last.T, labels), weights)
-    return Profile(spread, [gradient.norm().item() for gradient in gradients])
+    _, labels, _, last = _signal()
+    passed = _forward(activation, gain, batch_norm)
+    while len(passed) < depth:
+        passed.append(_next(passed, activation, gain, batch_norm))
+    weights, outputs, spread = zip(*passed[:depth])
+    loss = F.cross_entropy(outputs[-1] @ last.T, labels)
+    gradients = torch.autograd.grad(loss, weights, retain_graph=True)       # kept for the next depth
+    return Profile(list(spread), [gradient.norm().item() for gradient in gradients])
+
+
+class Passed(NamedTuple):
+    """What one layer did: its weights, (64, 64), its output, (N, 64), and that output's spread."""
+
+    weight: Tensor
+    output: Tensor
+    spread: float
+
+
+@lru_cache(maxsize=4)
+def _forward(activation, gain, batch_norm) -> list[Passed]:
+    """The layers that the signal has passed at this setting so far: another depth needs no more than its own backward pass."""
+    return []
+
+
+def _next(passed, activation, gain, batch_norm) -> Passed:
+    images, _, directions, _ = _signal()
+    weight = (directions[len(passed)] * (gain / UNITS**0.5)).requires_grad_()
+    x = (passed[-1].output if passed else images) @ weight.T
+    if batch_norm:
+        x = F.batch_norm(x, None, None, training=True)
+    x = FUNCTIONS[activation](x)
+    return Passed(weight, x, x.detach().std(0).mean().item())
 
 
 @cache

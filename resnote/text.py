@@ -81,6 +81,11 @@ def number(value: float, digits: int = 2) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
+def rounded(values, digits: int = 5) -> list[float]:
+    """Each number to so many digits, however small it is."""
+    return [float(f"{value:.{digits - 1}e}") for value in values]
+
+
 def percent(share: float) -> str:
     """'58 %' from 0.58."""
     return f"{100 * share:.0f} %"

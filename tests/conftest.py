@@ -15,10 +15,10 @@ def seeded_on_one_thread():
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """The folder of the pages that `make site` writes."""
-    from make_site import main          # slow to import, and most tests need no page
+def pages(tmp_path_factory):
+    """The folder of the pages that `make site` writes, without Pyodide and tables."""
+    from make_site import write_pages          # slow to import, and most tests need no page
 
     folder = tmp_path_factory.mktemp("site")
-    main(str(folder))
+    write_pages(folder)
     return folder

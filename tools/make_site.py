@@ -1,49 +1,251 @@
-"""All lessons as static pages, with the pictures and stills that are saved in them; nothing runs, nothing is fetched.
+"""The course as pages for any web server: lessons with their saved outputs, explorers that move, questions that answer.
 
-    python tools/make_site.py [folder]        "site" by default
+    python tools/make_site.py [folder] [--url https://…]     "site" by default
+
+With ``--url``, the address that the pages will have, links that are shared show a picture. Pyodide, the Python that runs in
+the reader's browser, is fetched once by npm; after that nothing is fetched.
 """
 
+from __future__ import annotations
+
+import argparse
+import json
 import re
-import sys
+import shutil
+import zipfile
+from dataclasses import dataclass
+from html import escape
+from importlib import import_module
 from pathlib import Path
 
-from nbconvert import HTMLExporter
+import nbformat
+from nbconvert.filters import Highlight2HTML
+from nbconvert.filters.markdown_mistune import markdown2html_mistune
+from pyodide_files import VERSION, copy_pyodide
 from save_notebooks import NOTEBOOKS
+from tables import write_tables
+
+from resnote import explorers
+from resnote.exercises import Prediction
+from resnote.hosts import web
+
+ROOT = Path(__file__).parents[1]
+HOST = ROOT / "resnote" / "hosts"
+# What runs in the reader's browser; without torch and ipywidgets.
+IN_THE_BROWSER = ("__init__.py", "text.py", "settings.py", "counting.py", "drawings/*.py", "explorers/*.py", "hosts/__init__.py",
+                  "hosts/web.py", "hosts/tables.py")
+STATUS = "The picture is a still. It moves where the page comes from a web server and scripts are allowed, and in JupyterLab."
+HIGHLIGHT = Highlight2HTML()
 
 
-# On paper nothing scrolls: code wraps, and a table takes the width there is.
-PRINT = """<style>@media print {
-pre, code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
-table { table-layout: auto !important; min-width: 0 !important; max-width: 100% !important; font-size: 10px !important; }
-td, th { white-space: normal !important; max-width: none !important; padding: 2px 4px !important; }
-img, svg { max-width: 100% !important; height: auto; break-inside: avoid; }
-div { overflow: visible !important; }
-}</style>"""
+# --- lessons ---------------------------------------------------------------------------------------
 
 
-def page(path: Path) -> str:
-    """One lesson as HTML that needs no other file and no other machine."""
-    # The exporter would have these three fetched from elsewhere; no lesson needs them.
-    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="")
-    html, _ = exporter.from_filename(path)
-    html = re.sub(r'<script[^>]* src="[^"]*"[^>]*>\s*</script>', "", html)
-    html = re.sub(r'<script[^>]* type="module"[^>]*>.*?</script>', "", html, flags=re.S)
-    html = html.replace("</head>", f"{PRINT}</head>", 1)
+@dataclass(frozen=True)
+class Lesson:
+    """A lesson as README's table has it, and its notebook."""
+
+    name: str
+    title: str
+    shows: str
+    minutes: str
+
+    @property
+    def cells(self):
+        return nbformat.read(NOTEBOOKS / f"{self.name}.ipynb", 4).cells
+
+
+def lessons() -> list[Lesson]:
+    rows = re.findall(r"^\| \[(.+?)\]\(notebooks/(\w+)\.ipynb\) \| (.+?) \| (\d+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    return [Lesson(name, title, shows, minutes) for title, name, shows, minutes in rows]
+
+
+def markdown(source: str) -> str:
+    html = markdown2html_mistune(source)
+    html = re.sub(r'<a class="anchor-link".*?</a>', "", html)
     return re.sub(r'href="([\w-]+)\.ipynb"', r'href="\1.html"', html)
 
 
-def main(folder: str = "site") -> None:
-    target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    names = []
-    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        (target / f"{path.stem}.html").write_text(page(path), encoding="utf-8")
-        names.append(path.stem)
-    (target / "index.html").write_text(
-        f'<!doctype html><meta charset="utf-8"><title>resnote</title><meta http-equiv="refresh" '
-        f'content="0; url={names[0]}.html"><a href="{names[0]}.html">resnote</a>\n', encoding="utf-8")
-    print(target / "index.html")
+def output(output) -> str:
+    """A saved output as HTML."""
+    if output.output_type == "stream":
+        return f"<pre>{escape(output.text)}</pre>"
+    data = output.data
+    return data.get("text/html") or f"<pre>{escape(data['text/plain'])}</pre>"
+
+
+def explorer_in(cell) -> explorers.base.Explorer | None:
+    """The explorer that a cell shows: its last line makes it."""
+    line = cell.source.rpartition("\n")[2]
+    made = re.fullmatch(r"(\w+Explorer)\(.*\)", line)
+    return eval(line, {made[1]: getattr(explorers, made[1])}) if made else None
+
+
+def explorer(shown: explorers.base.Explorer, key: str) -> str:
+    """An explorer's still, and what takes its place once Python runs."""
+    setting = json.dumps({name: str(getattr(shown.start, name)) for name in shown.changed(shown.start)})
+    return (f'<section class="explorer" id="{key}" aria-label="Explorer" data-explorer="{type(shown).__name__}" '
+            f'data-setting="{escape(setting)}"><div class="still">{shown.still(shown.numbers(shown.start))}</div>'
+            f'<template>{web.live(shown, key)}</template><p class="status" role="status">{STATUS}</p></section>')
+
+
+def question(asked: Prediction, key: str) -> str:
+    """A question with its answer folded away, and what takes its place where scripts run."""
+    choices = "".join(f'<label><input type="radio" name="{key}">{"<template>"}{asked.reply(choice)._repr_html_()}</template>'
+                      f"<span>{escape(choice)}</span></label>" for choice in asked.choices)
+    return (f'<section class="question" aria-label="Your guess"><div class="still">{asked.still()}</div><template><fieldset>'
+            f"<legend><b>Your guess:</b> {escape(asked.question)}</legend>{choices}</fieldset>"
+            f'<div role="status">{asked.waiting()._repr_html_()}</div></template></section>')
+
+
+def code(lesson: Lesson, cell) -> str:
+    """A code cell and what it put out."""
+    if guess := re.fullmatch(r"guesses\.(\w+)", cell.source):
+        guesses = import_module(f"resnote.exercises.lesson_{lesson.name[:2]}").guesses
+        return question(getattr(guesses, guess[1]), cell.id)
+    shown = explorer_in(cell)
+    parts = [HIGHLIGHT(cell.source, language="ipython3")]
+    parts.append(explorer(shown, cell.id) if shown else "".join(f'<div class="output">{output(o)}</div>' for o in cell.outputs))
+    if cell.id.startswith("exercise-"):
+        parts.append(f'<p class="open">To answer, open <code>{lesson.name}.ipynb</code> in JupyterLab: '
+                     '<a href="index.html#jupyterlab">how</a>. There the check tells what is wrong, and hints come one at a time.</p>')
+    return "".join(parts)
+
+
+def body(lesson: Lesson) -> str:
+    html = "".join(f'<div class="words">{markdown(cell.source)}</div>' if cell.cell_type == "markdown" else
+                   f'<div class="code">{code(lesson, cell)}</div>' for cell in lesson.cells)
+    return re.sub(r"<p>Lessons: .*?</p>", "", html, count=1)        # each page has its own way through the course
+
+
+# --- pages -----------------------------------------------------------------------------------------
+
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<meta name="description" content="{description}">
+<meta property="og:type" content="website">
+<meta property="og:title" content="{title}">
+<meta property="og:description" content="{description}">
+{shared}<meta name="color-scheme" content="light dark">
+<link rel="icon" href="icon.svg">
+<link rel="stylesheet" href="web.css">
+<script defer src="web.js"></script>
+</head>
+<body>
+<a class="skip" href="#main">To the text</a>
+<header><nav aria-label="Lessons">{lessons}</nav></header>
+<div class="page">{aside}<main id="main">
+{body}
+</main></div>
+<footer>{footer}</footer>
+</body>
+</html>
+"""
+LICENCES = ('<p>resnote: MIT licence. The Python in these pages is <a href="https://pyodide.org">Pyodide</a> {version}, Mozilla Public '
+            'License 2.0 (<a href="https://github.com/pyodide/pyodide">its source</a>), with <a href="https://docs.python.org/3/license.html">'
+            "CPython and its standard library</a>, PSF licence. Both come from this site; the pages ask no other for anything.</p>")
+ICON = ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path d="M8 1v3m0 8v3M8 3c7 0 7 10 0 10" fill="none" stroke="#D55E00" '
+        'stroke-width="1.5"/><rect x="4" y="5" width="8" height="6" rx="1" fill="#56B4E9"/></svg>')
+
+
+def page(title: str, description: str, main: str, *, here: str, course: list[Lesson], url: str, aside: str = "",
+         after: str = "") -> str:
+    def link(name, words):
+        return f'<a href="{name}.html"{" aria-current=page" if name == here else ""}>{escape(words)}</a>'
+
+    shared = (f'<meta property="og:url" content="{url}/{here}.html">\n<meta property="og:image" content="{url}/explorer.png">\n'
+              '<meta name="twitter:card" content="summary_large_image">\n' if url else "")
+    return PAGE.format(
+        title=escape(title), description=escape(description), shared=shared, body=main, aside=aside,
+        lessons=link("index", "resnote") + "".join(link(lesson.name, lesson.title.partition(":")[0]) for lesson in course),
+        footer=after + LICENCES.format(version=VERSION))
+
+
+def lesson_page(lesson: Lesson, **site) -> str:
+    main, course = body(lesson), site["course"]
+    heads = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', main)
+    aside = f'<nav class="heads" aria-label="On this page"><ol>{"".join(f"""<li><a href="#{key}">{head}</a></li>""" for key, head in heads)}</ol></nav>'
+    place = course.index(lesson)
+    after = "".join(f'<a rel="{rel}" href="{other.name}.html">{arrow.format(escape(other.title))}</a>' for rel, arrow, others in (
+        ("prev", "← {}", course[:place][-1:]), ("next", "{} →", course[place + 1:][:1])) for other in others)
+    return page(f"{lesson.title} · resnote", f"Lesson of an interactive course on residual networks: {lesson.shows}.", main,
+                here=lesson.name, aside=aside, after=f'<p class="onwards">{after}</p>', **site)
+
+
+def first_explorer(lesson: Lesson) -> explorers.base.Explorer:
+    return next(filter(None, map(explorer_in, lesson.cells)))
+
+
+def start_page(**site) -> str:
+    """The way through the course, with one explorer at the top and a picture of each lesson."""
+    course = site["course"]
+    cards = []
+    for lesson in course:
+        shown = first_explorer(lesson)
+        picture = next(part for part in shown.draw(shown.numbers(shown.start)).values() if not isinstance(part, str))
+        cards.append(f'<li><a href="{lesson.name}.html"><b>{escape(lesson.title)}</b></a><span>{picture.image()}</span>'
+                     f"<p>{escape(lesson.shows)}. <i>{lesson.minutes} minutes</i></p></li>")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    start = markdown(re.search(r"^## Start\n\n(.*?)\n\n### Without make", readme, re.M | re.S)[1])
+    start = re.sub(r'<a href="#[^"]*">(.*?)</a>', r"\1", start)
+    top = explorers.BlockExplorer()
+    main = f"""<h1>Residual networks, seen</h1>
+<p>Why are residual networks (ResNets) built as they are? In six lessons you guess, run, move a slider, and watch shapes, parameters and
+pictures change together. What a lesson computes is asserted by a cell that would fail if it were false. This explorer is lesson 02's: a
+residual block, which adds what comes in to what its layers make of it. Change its output channels, and the addition fails.</p>
+{explorer(top, "explorer")}
+<h2 id="lessons">The way through the course</h2>
+<p>For anyone who has trained one small network in PyTorch. Read it here, with explorers and questions; to run and change code, and for the
+exercises, <a href="#jupyterlab">open it in JupyterLab</a>.</p>
+<ol class="course">{"".join(cards)}</ol>
+<h2 id="jupyterlab">In JupyterLab, on your own machine</h2>
+{start}"""
+    return page("resnote: residual networks, seen", "An interactive course that shows why residual networks are built as they are: "
+                "six lessons, with explorers that run in your browser.", main, here="index", **site)
+
+
+# --- the folder ------------------------------------------------------------------------------------
+
+
+def pack(target: Path) -> None:
+    """The part of resnote that runs in the browser, as a zip file whose bytes depend on nothing else."""
+    package = ROOT / "resnote"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(path for pattern in IN_THE_BROWSER for path in package.glob(pattern)):
+            entry = zipfile.ZipInfo(path.relative_to(ROOT).as_posix())
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            packed.writestr(entry, path.read_bytes())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", nargs="?", default="site", type=Path)
+    parser.add_argument("--url", default="", help="where the pages will be, for the picture of a shared link")
+    options = parser.parse_args(arguments)
+    write_pages(options.folder, options.url)
+    copy_pyodide(options.folder / "pyodide")
+    write_tables(options.folder / "tables")
+    print(options.folder / "index.html")
+
+
+def write_pages(folder: Path, url: str = "") -> None:
+    """All but Pyodide and the tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pack(folder / "resnote.zip")
+    for name in ("web.js", "web_worker.js", "web.css"):
+        shutil.copy(HOST / name, folder)
+    shutil.copy(ROOT / "docs" / "explorer.png", folder)
+    (folder / "icon.svg").write_text(ICON, encoding="utf-8")
+    site = {"course": lessons(), "url": url.rstrip("/")}
+    for lesson in site["course"]:
+        (folder / f"{lesson.name}.html").write_text(lesson_page(lesson, **site), encoding="utf-8")
+    (folder / "index.html").write_text(start_page(**site), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -36,19 +36,25 @@ class Prediction:
         """The question, its choices, and a place for the reply."""
         radio = widgets.RadioButtons(options=list(self.choices), value=None, layout={"width": "auto"})
         question = widgets.HTML(f"<b>Your guess:</b> {escape(self.question)}").add_class(QUESTION)
-        reply = widgets.HTML(_WAITING).add_class(REGION)
+        reply = widgets.HTML(self.waiting()._repr_html_()).add_class(REGION)
         radio.observe(lambda change: setattr(reply, "value", self.reply(change.new)._repr_html_()), names="value")
         return widgets.VBox([question, radio, reply, ControlNames(layout={"display": "none"})]).add_class(NAMED)
 
-    def _repr_mimebundle_(self, **kwargs):
+    @staticmethod
+    def waiting() -> Note:
+        """What stands in the reply's place before the first choice."""
+        return Note(MARKS["not answered yet"], "no guess yet", "choose one, then go on.")
+
+    def still(self) -> str:
+        """The question for a page where nothing moves, its answer folded away."""
         choices = "".join(f"<li>{escape(choice)}</li>" for choice in self.choices)
-        still = (f"<p><b>Your guess:</b> {escape(self.question)}</p><ul>{choices}</ul>"
-                 f"<details><summary>Answer</summary><p><b>{escape(self.answer)}.</b> "
-                 f"{escape(self.choices[self.answer])}</p></details>")
+        return (f"<p><b>Your guess:</b> {escape(self.question)}</p><ul>{choices}</ul>"
+                f"<details><summary>Answer</summary><p><b>{escape(self.answer)}.</b> "
+                f"{escape(self.choices[self.answer])}</p></details>")
+
+    def _repr_mimebundle_(self, **kwargs):
         text = f"{self.question}\n" + "\n".join(f"  - {choice}" for choice in self.choices)
         widget = self.widget()
         KeepsStill(shown=widget.model_id)
-        return bundle(widget, text, still, **kwargs)
+        return bundle(widget, text, self.still(), **kwargs)
 
-
-_WAITING = Note(MARKS["not answered yet"], "no guess yet", "choose one, then run on.")._repr_html_()

@@ -171,7 +171,7 @@ class Explorer:
             meant = [field for field in state if field == name or field.endswith(f"_{name}") and name not in state]
             if not meant:
                 raise SettingError(f"There is no setting {name!r}. {cls.__name__} has {', '.join(state)}.")
-            state |= {field: _position(field, cls.controls[field], value) for field in meant}
+            state |= {field: _position(name, cls.controls[field], value) for field in meant}
         return cls.State(**state)
 
     @classmethod
@@ -180,9 +180,13 @@ class Explorer:
         for name, preset in cls.presets.items():
             if preset == state:
                 return f"{cls.__name__}()" if preset == cls.setting() else f"{cls.__name__}({name!r})"
+        return f"{cls.__name__}({', '.join(f'{name}={getattr(state, name)!r}' for name in cls.changed(state))})"
+
+    @classmethod
+    def changed(cls, state) -> list[str]:
+        """The fields in which a state differs from the first preset."""
         first = cls.setting()
-        changed = [f.name for f in fields(state) if getattr(state, f.name) != getattr(first, f.name)]
-        return f"{cls.__name__}({', '.join(f'{name}={getattr(state, name)!r}' for name in changed)})"
+        return [f.name for f in fields(state) if getattr(state, f.name) != getattr(first, f.name)]
 
     @classmethod
     def part_names(cls) -> list[str]:
@@ -241,12 +245,13 @@ class Explorer:
 
 
 def _position(name, control, value):
-    """The control's own value that equals ``value``, or, for steps, is called so."""
+    """The control's own value that equals ``value``, or is called or written so."""
     for position in control.positions:
         try:
-            if is_boolean(position) != is_boolean(value):       # True == 1
-                continue
-            if position == value or isinstance(value, str) and control.words(position) == value:
+            if isinstance(value, str):
+                if value in (control.words(position), str(position)):
+                    return position
+            elif is_boolean(position) == is_boolean(value) and position == value:       # True == 1
                 return position
         except (TypeError, ValueError):         # an array, say, which is compared number by number
             break

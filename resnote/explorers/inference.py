@@ -8,7 +8,7 @@ from typing import NamedTuple
 from resnote.drawings.kit import WIDTH
 from resnote.drawings.walks import Mode, Walk, mode_bars, walk_chart
 from resnote.explorers.base import Column, Columns, Explorer, Slider, Steps, Switch
-from resnote.text import number
+from resnote.text import number, rounded
 
 STEPS, CLASSES = 200, 10                       # batches that pass, and steps that the network learns
 AXES = {"mean": (-2, 0, 6), "variance": (0, 10, 20)}
@@ -56,11 +56,11 @@ class Numbers(NamedTuple):
 
 
 def walks(state: State) -> tuple[Walk, Walk]:
-    """Mean and variance of the drawn unit, up to the batches seen, by `resnote.modes`: a page puts a table here."""
+    """Mean and variance of the drawn unit, up to the batches seen, to five digits, by `resnote.modes`: a page puts a table here."""
     from resnote import modes
 
-    return tuple(Walk(name, AXES[name], *found) for name, found in zip(AXES, modes.walks(
-        state.momentum, state.batch_size, state.seen, state.learning)))
+    found = modes.walks(state.momentum, state.batch_size, state.seen, state.learning)
+    return tuple(Walk(name, AXES[name], *map(rounded, walk)) for name, walk in zip(AXES, found))
 
 
 def right(state: State) -> Right:

@@ -9,7 +9,7 @@ from resnote.drawings.kit import WIDTH
 from resnote.drawings.layers import layer_chart
 from resnote.explorers.base import Choice, Column, Columns, Explorer, Slider, Steps, Switch
 from resnote.settings import SettingError
-from resnote.text import sci
+from resnote.text import rounded, sci
 
 ACTIVATIONS, DEEPEST = ("sigmoid", "tanh", "ReLU"), 60
 # The spread of a weight is gain / √64. LeCun's and Xavier's are 1 here, since layers are square; He's is √2.
@@ -37,6 +37,13 @@ PRESETS = {
 }
 
 
+class Profile(NamedTuple):
+    """Of each layer: the spread of the signal, and the norm of the weights' gradient."""
+
+    spread: list[float]
+    gradient: list[float]
+
+
 class Numbers(NamedTuple):
     """Of each layer, the spread of the signal and the norm of the weights' gradient; and the state that they belong to."""
 
@@ -45,8 +52,8 @@ class Numbers(NamedTuple):
     gradient: list[float]
 
 
-def propagate(state: State):
-    """Both profiles at a setting of the explorer, by `resnote.signals`, which needs torch: a page puts a table here.
+def propagate(state: State) -> Profile:
+    """Both profiles by `resnote.signals`, to five digits, more than is drawn. It needs torch: a page puts a table here.
 
     Raises
     ------
@@ -56,7 +63,8 @@ def propagate(state: State):
 
     if state.gain not in GAINS:
         raise SettingError(f"gain={state.gain!r} is not known. Use one of {', '.join(map(repr, GAINS))}.")
-    return signals.propagate(state.depth, state.activation, GAINS[state.gain], state.batch_norm)
+    profile = signals.propagate(state.depth, state.activation, GAINS[state.gain], state.batch_norm)
+    return Profile(*map(rounded, profile))
 
 
 class SignalExplorer(Explorer):

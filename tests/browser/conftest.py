@@ -28,6 +28,29 @@ def browser():
         yield launch_chromium(playwright)
 
 
+# Of the tables, the settings of all presets and both ends of each control; with TABLES=all, all.
+FEW = {"GAINS": ("0.1", "0.3", "1 (Xavier)", "√2 (He)", "3", "20"), "MOMENTA": ("0.01", "0.05", "0.1", "1", "None"),
+       "BATCH_SIZES": (2, 4, 8, 64, 256)}
+
+
+@pytest.fixture(scope="session")
+def site(pages, tmp_path_factory):
+    """The folder that `make site` writes."""
+    import tables as packed
+    from pyodide_files import copy_pyodide
+
+    from resnote.hosts import tables
+
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("TABLES") != "all":
+            patch.setattr(packed, "KEPT", tmp_path_factory.mktemp("kept"))
+            for name, values in FEW.items():
+                patch.setattr(tables, name, values)
+        packed.write_tables(pages / "tables")
+    copy_pyodide(pages / "pyodide")
+    return pages
+
+
 @pytest.fixture(scope="session")
 def served(tmp_path_factory):
     """The folder that JupyterLab shows."""

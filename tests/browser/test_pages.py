@@ -1,21 +1,318 @@
-"""The static pages in a real browser: nothing is asked of the network, every picture is there, every link leads on."""
+"""The pages of `make site` in a real browser: explorers and questions without a kernel, and what happens where they cannot run."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from importlib import import_module
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from lab import screenshot
+from page import SCREENSHOTS
+from playwright.sync_api import expect
+from save_notebooks import NOTEBOOKS
+from web import WebExplorer, in_browser, in_python, serving
+
+from resnote import explorers
+
+pytestmark = pytest.mark.subject("pages")
+
+LESSONS = {"00_start_here": "LineExplorer", "01_plain_networks": "SignalExplorer", "02_residual_block": "BlockExplorer",
+           "03_bottleneck": "BottleneckExplorer", "04_batch_norm_training": "NormalizationExplorer",
+           "05_batch_norm_inference": "InferenceExplorer"}
+PAGES = ["index", *LESSONS]
 
 
-@pytest.mark.subject("pages")
-def test_the_pages_show_all_and_ask_the_network_nothing(browser, site):
-    page, asked, errors = browser.new_page(), [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    for file in sorted(site.glob("[0-9]*.html")):
-        page.goto(file.as_uri())
-        broken = page.locator("img").evaluate_all("images => images.filter(i => !i.complete || !i.naturalWidth).map(i => i.alt)")
-        assert page.locator("img").count() > 0 and broken == []
-        assert "Lessons:" in page.locator("body").inner_text()
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    assert errors == []
-    page.goto((site / "00_start_here.html").as_uri())
-    page.get_by_role("link", name="01 · Plain networks").first.click()
-    page.wait_for_url("**/01_plain_networks.html")
-    page.close()
+@pytest.fixture(scope="module")
+def address(site):
+    with serving(site) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def opened(browser, address):
+    """A function (page's name) → page with live explorers, opened once; other hosts are out of reach."""
+    context, pages = browser.new_context(viewport={"width": 1400, "height": 1000}), {}
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    context.route(lambda url: not url.startswith(address), lambda route: route.abort())
+
+    def open_once(name):
+        if name not in pages:
+            page = pages[name] = context.new_page()
+            page.asked, page.wrong = [], []
+            page.on("request", lambda request: page.asked.append(request.url))
+            page.on("pageerror", lambda error: page.wrong.append(str(error)))
+            page.on("console", lambda message: message.type == "error" and page.wrong.append(message.text))
+            page.goto(f"{address}/{name}.html")
+            page.locator(".explorer").first.scroll_into_view_if_needed()
+            for explorer in page.locator(".explorer").all():
+                WebExplorer(page, explorer.get_attribute("id")).wait()
+        pages[name].bring_to_front()
+        return pages[name]
+
+    yield open_once
+    context.close()
+
+
+@pytest.fixture
+def fresh(browser):
+    """A function (options of a context) → page of its own."""
+    contexts = []
+
+    def make(**options):
+        contexts.append(browser.new_context(**options))
+        return contexts[-1].new_page()
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+# --- the same Python -----
+
+
+def questions(kind):
+    """All presets; of each control both ends from the first preset, or all positions where they are few; states at random."""
+    first, choose = kind.setting(), random.Random(0)
+    states = list(kind.presets.values())
+    for name, control in kind.controls.items():
+        places = control.positions
+        states += [replace(first, **{name: place}) for place in (places if len(places) <= 15 else [places[0], places[-1]])]
+    states += [kind.State(**{name: choose.choice(control.positions) for name, control in kind.controls.items()}) for _ in range(40)]
+    return [{"explorer": kind.__name__, "key": "explorer", "positions": {
+        name: control.positions.index(getattr(state, name)) for name, control in kind.controls.items()}} for state in states]
+
+
+@pytest.mark.parametrize("name", LESSONS.values())
+def test_a_page_answers_every_move_with_the_words_and_pictures_of_python_with_torch(opened, name):
+    asked = questions(getattr(explorers, name))
+    found, expected = in_browser(opened("index"), asked), in_python(asked)
+    assert found == expected and len(set(found)) > 10 and not any("problem" in answer for answer in found)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_an_explorer_moves_by_keyboard_by_mouse_and_by_presets(opened, lesson):
+    explorer = WebExplorer(opened(lesson))
+    kind, state = explorer.kind, explorer.kind.setting()
+    for name, preset in [*explorer.kind.presets.items()][1:]:
+        explorer.preset(name)
+        explorer.assert_shows(preset)
+    explorer.preset(next(iter(kind.presets)))
+    explorer.assert_shows(state)
+    for name, control in kind.controls.items():
+        box, places = explorer.control(name), control.positions
+        kind_of = box.get_attribute("type")
+        if kind_of == "range":
+            box.press("End")
+            explorer.assert_shows(replace(state, **{name: places[-1]}))
+            edges = box.bounding_box()
+            box.click(position={"x": 1, "y": edges["height"] / 2})
+            explorer.assert_shows(replace(state, **{name: places[0]}))
+            box.press("ArrowRight")
+            explorer.assert_shows(replace(state, **{name: places[1]}))
+            number = explorer.box.locator(f"[data-of='{name}']")
+            if number.count():
+                number.fill("9999")
+                number.press("Enter")
+                explorer.assert_shows(replace(state, **{name: places[-1]}))
+            explorer.preset(next(iter(kind.presets)))
+        else:
+            for place in [*places, getattr(state, name)]:
+                box.set_checked(place) if kind_of == "checkbox" else box.select_option(control.words(place))
+                explorer.assert_shows(replace(state, **{name: place}))
+        explorer.assert_shows(state)
+
+
+def test_a_hand_that_moves_fast_leaves_the_picture_of_where_it_stopped(opened):
+    explorer = WebExplorer(opened("03_bottleneck"))
+    slider = explorer.control("bottleneck_width")
+    for _ in range(30):
+        slider.press("ArrowLeft")
+    explorer.assert_shows(replace(explorer.kind.setting(), bottleneck_width=34))
+    assert "Bottleneck, width: from" in explorer.says()
+    explorer.preset("Equal channels")
+    explorer.assert_shows(explorer.kind.setting())
+
+
+# --- questions, exercises, looks -----
+
+
+@pytest.mark.parametrize("lesson", list(LESSONS)[1:])
+def test_every_question_answers_every_guess_and_every_exercise_says_where_to_write(opened, lesson):
+    page, guesses = opened(lesson), import_module(f"resnote.exercises.lesson_{lesson[:2]}").guesses
+    asked = [guess for guess in vars(guesses).values() if hasattr(guess, "choices")]
+    assert page.locator(".question").count() == len(asked) > 0
+    for guess in asked:
+        box = page.locator(".question").filter(has_text=guess.question)
+        assert box.locator("details").count() == 0
+        for choice in guess.choices:
+            box.get_by_label(choice, exact=True).check()
+            expect(box.get_by_role("status")).to_contain_text(guess.choices[choice])
+            expect(box.get_by_role("status")).to_contain_text("Yes" if choice == guess.answer else "Guess again.")
+    assert page.locator(".open", has_text=f"{lesson}.ipynb").count() == 3
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_in_light_nor_dark_and_no_page_is_wider_than_its_window(opened, name):
+    page = opened(name)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page).response["violations"]
+        assert [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in found] == []
+        for width in (1400, 800, 360):
+            page.set_viewport_size({"width": width, "height": 1000})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            screenshot(page, SCREENSHOTS / f"page_{name}_{scheme}_{width}.png")
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    page.emulate_media(color_scheme="light")
+
+
+def test_the_way_through_the_course_leads_on(opened):
+    page = opened("index")
+    page.get_by_role("link", name="00 · Start here").first.click()
+    for lesson in list(LESSONS)[1:]:
+        page.locator("a[rel=next]").click()
+        page.wait_for_url(f"**/{lesson}.html")
+        assert page.locator("header [aria-current=page]").inner_text().startswith(lesson[:2])
+    headings = page.locator(".heads a")
+    assert headings.count() > 3 and headings.first.is_visible()
+    for link in headings.all():
+        assert page.locator(f"[id='{link.get_attribute('href')[1:]}']").count() == 1
+    page.goto(page.url.replace("05_batch_norm_inference", "index"))
+
+
+def test_a_finger_moves_a_slider_on_a_phone(fresh, address):
+    page = fresh(viewport={"width": 360, "height": 700}, has_touch=True, is_mobile=True)
+    page.goto(f"{address}/03_bottleneck.html#explorer?side=320")
+    explorer = WebExplorer(page).wait()
+    slider = explorer.control("bottleneck_width")
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    assert box["width"] > 150 and box["height"] >= 24
+    page.touchscreen.tap(box["x"] + 2, box["y"] + box["height"] / 2)
+    explorer.assert_shows(replace(explorer.kind.setting(), bottleneck_width=1))
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+# --- links -----
+
+
+def test_a_link_carries_a_setting_and_back_and_forward_follow(opened):
+    page = opened("03_bottleneck")
+    explorer = WebExplorer(page)
+    first, set_to = explorer.kind.setting(), explorer.kind.setting(bottleneck_width=32, bias=True)
+    for field in ("bottleneck_width", "bias"):
+        control = explorer.control(field)
+        control.check() if field == "bias" else (control.focus(), explorer.box.locator(f"[data-of='{field}']").fill("32"), page.keyboard.press("Enter"))
+    explorer.assert_shows(set_to)
+    explorer.box.get_by_role("button", name="Copy link").click()
+    expect(explorer.box.locator(".told")).to_have_text("Copied.")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link == page.url and link.endswith("03_bottleneck.html#explorer?bottleneck_width=32&bias=on")
+    page.go_back()
+    explorer.assert_shows(first)
+    page.go_forward()
+    explorer.assert_shows(set_to)
+    page.evaluate("location.hash = 'width=8'")
+    explorer.assert_shows(explorer.kind.setting(width=8))
+    page.evaluate("location.hash = ''")
+    explorer.assert_shows(first)
+    second = page.context.new_page()            # a second tab does not know of the first
+    second.goto(link)
+    WebExplorer(second).wait().assert_shows(set_to)
+    explorer.assert_shows(first)
+    second.close()
+
+
+@pytest.mark.parametrize("setting, words", [
+    ("width=9999", "width is '9999'; it must be a whole number from 1 to 512."), ("width=wide", "width is 'wide'"),
+    ("colour=red", "There is no setting 'colour'."), ("bias=2", "bias is '2'; use one of False, True."),
+    ("width=%E0%A4%A", "width is"), ("preset=none", "There is no preset 'none'."), ("=", "There is no setting ''.")])
+def test_nonsense_in_a_link_is_told_and_changes_nothing(opened, setting, words):
+    page = opened("03_bottleneck")
+    page.evaluate(f"location.hash = 'explorer?{setting}'")
+    explorer = WebExplorer(page)
+    expect(explorer.box.locator(".sentence")).to_contain_text("The setting in the link cannot be shown. " + words)
+    explorer.assert_pictures(explorer.kind.setting())
+    page.evaluate("location.hash = ''")
+    explorer.assert_shows(explorer.kind.setting())
+
+
+# --- where Python cannot run -----
+
+
+def assert_still(page, words):
+    explorer = WebExplorer(page)
+    explorer.box.scroll_into_view_if_needed()
+    expect(explorer.box.locator(".status")).to_contain_text(words, timeout=60_000)
+    assert explorer.box.locator(".still img").first.evaluate("image => image.complete && image.naturalWidth > 300")
+    assert len(explorer.box.locator(".still p").inner_text()) > 40
+    return explorer
+
+
+def test_without_scripts_the_still_the_sentence_and_the_answers_are_there(fresh, address):
+    page = fresh(java_script_enabled=False)
+    page.goto(f"{address}/03_bottleneck.html")
+    box = page.locator(".explorer")
+    assert box.locator("img").count() == 2 and "It moves where" in box.locator(".status").inner_text()
+    details = page.locator(".question details").first
+    details.locator("summary").click()
+    assert len(details.locator("p").inner_text()) > 20
+
+
+def test_from_disk_the_page_says_why_nothing_moves(fresh, site):
+    page = fresh()
+    page.goto((site / "03_bottleneck.html").as_uri())
+    assert_still(page, "opened from disk")
+    page.locator(".question input").first.check()
+    assert page.locator(".question").first.get_by_role("status").inner_text() != ""
+
+
+@pytest.mark.parametrize("missing", ["Worker", "WebAssembly"])
+def test_a_browser_without_workers_or_webassembly_is_told(fresh, address, missing):
+    page = fresh()
+    page.add_init_script(f"delete globalThis.{missing}")
+    page.goto(f"{address}/03_bottleneck.html")
+    assert_still(page, "This browser cannot run Python in a page")
+
+
+@pytest.mark.parametrize("file", ["pyodide/pyodide.mjs", "pyodide/pyodide.asm.wasm", "pyodide/python_stdlib.zip", "resnote.zip", "web_worker.js"])
+@pytest.mark.parametrize("how", ["missing", "cut short"])
+def test_a_file_that_is_missing_or_cut_short_is_told_and_can_be_tried_again(fresh, address, site, file, how):
+    page = fresh()
+    whole = (site / file).read_bytes()
+    page.route(f"**/{file}", lambda route: route.fulfill(status=404) if how == "missing" else
+               route.fulfill(body=whole[:len(whole) // 2], headers={"content-type": (
+                   "application/wasm" if file.endswith("wasm") else "text/javascript" if "js" in file else "application/zip")}))
+    page.goto(f"{address}/03_bottleneck.html")
+    explorer = assert_still(page, "Python could not be started in this page")
+    page.unroute_all()
+    explorer.box.get_by_role("button", name="Try again").click()
+    explorer.wait().assert_shows(explorer.kind.setting())
+
+
+def test_a_worker_that_dies_is_told_and_the_next_move_starts_another(fresh, address):
+    page = fresh()
+    page.clock.install()
+    page.goto(f"{address}/00_start_here.html#explorer?slope=2")
+    explorer = WebExplorer(page).wait()
+    page.workers[0].evaluate("self.close()")
+    explorer.control("slope").press("ArrowRight")
+    page.clock.run_for(30_000)
+    expect(explorer.box.locator(".sentence")).to_contain_text("Python has stopped in this page (it does not answer).")
+    explorer.control("slope").press("ArrowRight")
+    explorer.assert_shows(replace(explorer.kind.setting(), slope=4), timeout=60_000)
+
+
+# --- last, when all pages have been used -----
+
+
+def test_no_page_asked_another_host_and_nothing_went_wrong(opened, address):
+    for name in PAGES:
+        page = opened(name)
+        assert [url for url in page.asked if not url.startswith((address, "data:", "blob:"))] == [] and page.wrong == []
+
+
+def test_every_lesson_has_its_page_here():
+    assert list(LESSONS) == [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb"))]

@@ -95,7 +95,7 @@ def test_a_setting_is_given_by_its_field_or_for_both_blocks_at_once():
 
 
 @pytest.mark.parametrize("setting, words", [
-    ({"width": 700}, "basic_width is 700; it must be a whole number from 1 to 512"), ({"width": None}, "None"),
+    ({"width": 700}, "width is 700; it must be a whole number from 1 to 512"), ({"width": None}, "None"),
     ({"side": 3}, "use one of 1, 2, 4"), ({"colour": 1}, "no setting 'colour'.*basic_in"), ({"bias": 1}, "False, True"),
     ({"kernel_size": True}, "from 1 to 7"), ({"side": [32, 32]}, "side"), ({"side": numpy.ones(2)}, "side"),
     ({"basic_shortcut": "none"}, "'identity'"), ({"width": 2.5}, "2.5")])

@@ -10,6 +10,7 @@ from torch import nn
 from resnote.drawings import walks
 from resnote import modes
 from resnote.explorers import InferenceExplorer, inference
+from resnote.text import rounded
 from resnote.training import fit
 
 pytestmark = pytest.mark.subject("InferenceExplorer", needs=["explorers"])
@@ -126,11 +127,13 @@ def test_the_walk_is_the_drawn_units_and_ends_after_the_batches_seen():
         state = inference.State(batch_size=4, seen=17, learning=learning)
         x = network(step)[1](modes.experiment().train_images)[:, modes.UNIT]
         own = modes.training_batches(4)[16] @ network(16 if learning else step)[1].weight[modes.UNIT]
-        for walk, population, batch, start in zip(inference.walks(state), (x.mean(), x.var(correction=0)),
-                                                  (own.mean(), own.var()), (0, 1)):
-            assert len(walk.batches) == 17 and len(walk.running) == 18 and walk.running[0] == start
-            assert walk.population[-1] == pytest.approx(population.item(), rel=1e-10)
-            assert walk.batches[-1] == pytest.approx(batch.item(), rel=1e-10)
+        exact = modes.walks(state.momentum, 4, 17, learning)
+        for (batches, running, populations), shown, population, batch, start in zip(
+                exact, inference.walks(state), (x.mean(), x.var(correction=0)), (own.mean(), own.var()), (0, 1)):
+            assert len(batches) == 17 and len(running) == 18 and running[0] == start
+            assert populations[-1] == pytest.approx(population.item(), rel=1e-10)
+            assert batches[-1] == pytest.approx(batch.item(), rel=1e-10)
+            assert shown[2:] == tuple(map(rounded, (batches, running, populations)))
 
 
 def test_the_network_is_the_one_that_the_course_trains_and_it_has_learned():

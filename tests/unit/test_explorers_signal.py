@@ -1,6 +1,7 @@
 """Lesson 01's explorer: every position answers, with the numbers that a loop by hand finds."""
 
 import math
+from itertools import chain
 
 import pytest
 import torch
@@ -31,15 +32,27 @@ def test_the_signal_is_the_one_that_a_loop_by_hand_sends(activation, gain, value
     name = {torch.tanh: "tanh", torch.sigmoid: "sigmoid", torch.relu: "ReLU"}[activation]
     state = signal.State(depth=3, activation=name, gain=gain, batch_norm=batch_norm)
     images, labels, directions, last = signals._signal()
+    sent = signals.propagate(3, name, value, batch_norm)
     x, weights = images, [(w * value / 8).requires_grad_() for w in directions[:3]]
     for n, weight in enumerate(weights):
         z = x @ weight.T
         if batch_norm:
             z = (z - z.mean(0)) / (z.var(0, correction=0) + 1e-5).sqrt()
         x = activation(z)
-        assert signal.propagate(state).spread[n] == pytest.approx(x.std(0).mean().item(), rel=1e-10)
+        assert sent.spread[n] == pytest.approx(x.std(0).mean().item(), rel=1e-10)
     torch.nn.functional.cross_entropy(x @ last.T, labels).backward()
-    assert signal.propagate(state).gradient == pytest.approx([w.grad.norm().item() for w in weights], rel=1e-10)
+    assert sent.gradient == pytest.approx([w.grad.norm().item() for w in weights], rel=1e-10)
+    for exact, shown in zip((*sent.spread, *sent.gradient), chain(*signal.propagate(state))):
+        assert shown == float(f"{exact:.4e}")
+
+
+def test_a_depth_shows_the_same_whatever_was_shown_before():
+    depths = (60, 1, 30, 59, 60)
+    signals._forward.cache_clear()
+    again = [signals.propagate(depth, "tanh", 1.2, True) for depth in depths]
+    for depth, found in zip(depths, again):
+        signals._forward.cache_clear()
+        assert signals.propagate(depth, "tanh", 1.2, True) == found and len(found.spread) == len(found.gradient) == depth
 
 
 def test_presets_show_what_their_names_say():
@@ -90,6 +103,7 @@ def test_the_signal_is_sent_in_one_thread_and_the_others_come_back(monkeypatch):
     torch.set_num_threads(2)
     seen = []
     monkeypatch.setitem(signals.FUNCTIONS, "tanh", lambda z: seen.append(torch.get_num_threads()) or torch.tanh(z))
+    signals._forward.cache_clear()
     signal.propagate(signal.State(depth=2, activation="tanh"))
     assert (seen, torch.get_num_threads()) == ([1, 1], 2)
 

@@ -1,21 +1,132 @@
-"""The static pages hold everything they show, and link to each other."""
+"""The pages of `make site` hold what they show or have it beside them, and link to each other; and what else they are made of."""
 
+import json
 import re
+import zipfile
+from pathlib import Path
 
+import pyodide_files
+import pytest
+import tables as packed
+from make_site import explorer_in, lessons
 from save_notebooks import NOTEBOOKS
 
-
-def test_there_is_a_page_a_lesson_and_every_link_between_them_works(site):
-    assert {page.stem for page in site.glob("*.html")} == {path.stem for path in NOTEBOOKS.glob("*.ipynb")} | {"index"}
-    for page in site.glob("*.html"):
-        links = re.findall(r'href="(?!#|https?:)([^"#]*)', page.read_text(encoding="utf-8"))
-        assert links and all((site / link).is_file() for link in links), page.name
+from resnote.explorers import BottleneckExplorer, inference, signal
+from resnote.hosts import tables, web
 
 
-def test_no_page_fetches_anything(site):
-    for page in site.glob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        assert re.findall(r'(?:src|srcset|data)="(?!data:)[^"]*"', text) == []
-        assert re.findall(r'<link[^>]* href="', text) == []
-        assert re.findall(r'@import|url\((?!\s*["\']?(?:data:|#))', text) == []
-        assert re.findall(r"<script[^>]*>[^<]*(?:import\(|import |fetch\()", text) == []
+def texts(pages):
+    return {page.stem: page.read_text(encoding="utf-8") for page in pages.glob("*.html")}
+
+
+def test_there_is_a_page_a_lesson_and_every_link_between_them_works(pages):
+    assert texts(pages).keys() == {path.stem for path in NOTEBOOKS.glob("*.ipynb")} | {"index"}
+    for name, page in texts(pages).items():
+        links = re.findall(r'href="(?!https?:)([^"#]*)(#[^"]*)?"', page)
+        assert len(links) > 7, name
+        for file, anchor in links:
+            assert not file or (pages / file).is_file(), (name, file)
+            there = (pages / file).read_text(encoding="utf-8") if file else page
+            assert len(anchor) < 2 or f'id="{anchor[1:]}"' in there, (name, anchor)
+
+
+def test_a_page_asks_no_other_host_for_anything(pages):
+    for name, page in texts(pages).items():
+        asked = re.findall(r'<(?:script|link|img|iframe)[^>]* (?:src|href)="(?!data:)([^"]*)"', page)
+        assert set(asked) == {"web.js", "web.css", "icon.svg"}, name
+        assert re.findall(r'@import|url\((?!\s*["\']?(?:data:|#))', page) == []
+    for name in ("web.js", "web_worker.js", "web.css"):
+        assert "//" not in re.sub(r"^ *//.*$|\s// .*$", "", (pages / name).read_text(encoding="utf-8"), flags=re.M)
+
+
+def test_a_page_without_explorers_touched_is_small_and_says_what_it_is(pages):
+    for name, page in texts(pages).items():
+        assert len(page.encode()) + sum((pages / file).stat().st_size for file in ("web.js", "web.css", "icon.svg")) < 1_000_000
+        title, description = (re.search(pattern, page)[1] for pattern in (r"<title>(.*?)</title>", r'name="description" content="(.*?)"'))
+        assert "resnote" in title and 60 < len(description) < 300
+        assert "Pyodide" in page and "Mozilla Public License" in page and "PSF" in page and "MIT" in page
+
+
+def test_a_shared_link_has_a_picture_where_the_address_is_known(pages, tmp_path):
+    from make_site import lesson_page
+
+    page = lesson_page(lessons()[3], course=lessons(), url="https://example.org/resnote")
+    assert '<meta property="og:image" content="https://example.org/resnote/explorer.png">' in page
+    assert (pages / "explorer.png").is_file() and "og:image" not in texts(pages)["index"]
+
+
+def test_every_explorer_of_the_lessons_is_on_its_page_with_its_own_setting(pages):
+    for lesson in lessons():
+        shown = [(cell.id, explorer_in(cell)) for cell in lesson.cells if cell.cell_type == "code" and explorer_in(cell)]
+        found = re.findall(r'<section class="explorer" id="(.*?)".*?data-explorer="(.*?)"', texts(pages)[lesson.name])
+        assert found == [(key, type(explorer).__name__) for key, explorer in shown] and found
+
+
+def test_what_runs_in_the_browser_is_packed_alone_and_always_the_same(pages, tmp_path):
+    from make_site import pack
+
+    pack(tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == (pages / "resnote.zip").read_bytes()
+    names = zipfile.ZipFile(pages / "resnote.zip").namelist()
+    assert "resnote/hosts/web.py" in names and not {"resnote/hosts/lab.py", "resnote/signals.py"} & set(names)
+
+
+def test_a_package_of_another_hash_and_a_missing_npm_are_refused_in_words(tmp_path, monkeypatch):
+    (tmp_path / f"pyodide-{pyodide_files.VERSION}.tgz").write_bytes(b"something else")
+    with pytest.raises(SystemExit, match="has the SHA-256 .* was recorded. Remove the file"):
+        pyodide_files.fetched(tmp_path)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SystemExit, match="could not be fetched .* needs npm and a network once"):
+        pyodide_files.fetched(tmp_path / "empty")
+
+
+def test_tables_are_made_once_and_hold_what_the_explorers_show(tmp_path, monkeypatch):
+    """With all settings but a few left out, which would take a minute."""
+    monkeypatch.setattr(packed, "KEPT", tmp_path / "kept")
+    for name, values in {"ACTIVATIONS": ("tanh",), "GAINS": ("1.2",), "MOMENTA": ("0.3",), "BATCH_SIZES": (128,)}.items():
+        monkeypatch.setattr(tables, name, values)
+    packed.write_tables(tmp_path / "site")
+    times = [path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("*.gz")]
+    packed.write_tables(tmp_path / "site")
+    assert [path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("*.gz")] == times and len(times) == 2
+
+    states = [signal.State(depth, "tanh", "1.2", batch_norm) for depth in (1, 37, 60) for batch_norm in (False, True)]
+    others = [inference.State("0.3", 128, seen, learning) for seen in (0, 1, 99, 200) for learning in (False, True)]
+
+    def shown():
+        return [signal.propagate(state) for state in states], [(inference.walks(state), inference.right(state)) for state in others]
+
+    torch = shown()
+    for module, functions in ((signal, ("propagate",)), (inference, ("walks", "right"))):
+        for function in functions:
+            monkeypatch.setattr(module, function, getattr(module, function))        # put back after the test
+    for name in packed.NAMES:
+        web.use_table(name, (tmp_path / "site" / f"{name}.json.gz").read_bytes())
+    assert json.loads(json.dumps(shown())) == json.loads(json.dumps(torch))
+    with pytest.raises(KeyError):
+        signal.propagate(signal.State(gain="3"))
+
+
+def test_an_answer_is_a_state_or_a_problem_in_words():
+    def asked(**wanted):
+        return json.loads(web.answer(json.dumps({"explorer": "BottleneckExplorer", "key": "k"} | wanted)))
+
+    web._before.clear()
+    shown = asked(setting={"width": "32", "bias": "on"})
+    assert shown["code"] == "BottleneckExplorer(basic_width=32, bottleneck_width=32, bias=True)"
+    assert shown["setting"] == {"basic_width": "32", "bottleneck_width": "32", "bias": "on"} and shown["preset"] is None
+    assert asked(setting=shown["setting"]) == shown
+    assert asked(preset="Equal channels")["preset"] == "Equal channels"
+    moved = asked(positions=shown["positions"] | {"bias": 0})
+    assert "bias" not in moved["setting"]
+    assert asked(positions=shown["positions"])["sentence"].startswith("Bias: from off to on. ")
+    assert asked(setting={"width": "9999"})["problem"].startswith("The setting in the link cannot be shown. width is '9999'")
+    assert "could not draw this setting" in asked(positions={"basic_in": 4000})["problem"]
+
+
+def test_the_live_form_holds_a_native_control_with_a_name_for_each_field():
+    html = web.live(BottleneckExplorer(width=8), "key")
+    for name in BottleneckExplorer.controls:
+        assert len(re.findall(rf'<(?:input|select)[^>]* id="key-{name}" name="{name}" aria-label="', html)) == 1
+    assert 'name="basic_width" aria-label="Basic block, width" min="1" max="512" value="8"' in html
+    assert Path(web.__file__).name == "web.py"

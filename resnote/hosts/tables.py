@@ -1,0 +1,74 @@
+"""What torch computes for two explorers, as tables of all their settings: a page shows from these what the lab computes.
+
+`made` runs where torch is, when the site is built, and asks the explorers' own functions; `use` runs in the browser.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+from resnote.explorers import inference, signal
+from resnote.explorers.inference import BATCH_SIZES, MOMENTA, STEPS
+from resnote.explorers.signal import ACTIVATIONS, DEEPEST, GAINS
+
+
+def made(name: str) -> dict:
+    """The table of the explorer in the module ``name``, fit for JSON."""
+    return {"signal": _signal, "inference": _inference}[name]()
+
+
+def use(name: str, table: dict) -> None:
+    """From now on, the explorer in the module ``name`` reads this table."""
+    {"signal": _use_signal, "inference": _use_inference}[name](table)
+
+
+def _key(*settings) -> str:
+    return ", ".join(map(str, settings))
+
+
+# --- lesson 01: the spread does not know what comes after a layer, so one depth has all --------------
+
+
+def _signal():
+    table = {}
+    for setting in product(ACTIVATIONS, GAINS, (False, True)):
+        profiles = [signal.propagate(signal.State(depth, *setting)) for depth in range(1, DEEPEST + 1)]
+        table[_key(*setting)] = {"spread": profiles[-1].spread, "gradients": [profile.gradient for profile in profiles]}
+    return table
+
+
+def _use_signal(table):
+    def propagate(state):
+        found = table[_key(state.activation, state.gain, state.batch_norm)]
+        return signal.Profile(found["spread"][:state.depth], found["gradients"][state.depth - 1])
+
+    signal.propagate = propagate
+
+
+# --- lesson 05: a walk's first batches do not know how many follow -----------------------------------
+
+
+def _inference():
+    table = {"walks": {}, "right": {}, "sizes": {}}
+    for size, learning, momentum in product(BATCH_SIZES, (False, True), MOMENTA):
+        state = inference.State(momentum, size, STEPS, learning)
+        table["walks"][_key(momentum, size, learning)] = [walk[2:] for walk in inference.walks(state)]
+        table["sizes"][_key(size)] = inference.right(state)[3:]
+    for size, learning, seen in product(BATCH_SIZES, (False, True), range(STEPS + 1)):
+        for momentum in MOMENTA:          # innermost, since two of the three counts do not know it
+            right = inference.right(inference.State(momentum, size, seen, learning))
+            table["right"].setdefault(_key(momentum, size, learning), []).append(right[:3])
+    return table
+
+
+def _use_inference(table):
+    def walks(state):
+        seen, found = state.seen, table["walks"][_key(state.momentum, state.batch_size, state.learning)]
+        return tuple(inference.Walk(name, axes, batches[:seen], running[:seen + 1], population[:seen + 1 if state.learning else None])
+                     for (name, axes), (batches, running, population) in zip(inference.AXES.items(), found))
+
+    def right(state):
+        found = table["right"][_key(state.momentum, state.batch_size, state.learning)]
+        return inference.Right(*found[state.seen], *table["sizes"][_key(state.batch_size)])
+
+    inference.walks, inference.right = walks, right

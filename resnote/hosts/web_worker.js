@@ -1,0 +1,34 @@
+// Python for all explorers of a page, in a module worker. A message is one question for web.py's `answer`, as JSON.
+import { loadPyodide } from "./pyodide/pyodide.mjs";
+
+// What is computed by torch cannot be computed here; the site brings it as tables.
+const TABLES = { SignalExplorer: "signal", InferenceExplorer: "inference" };
+
+async function fetched(file) {
+    const response = await fetch(file);
+    if (!response.ok) throw new Error(`${file} could not be loaded (${response.status})`);
+    return new Uint8Array(await response.arrayBuffer());
+}
+
+async function start() {
+    const code = fetched("resnote.zip");
+    const python = await loadPyodide({ indexURL: new URL("pyodide/", import.meta.url).href });
+    python.unpackArchive(await code, "zip");
+    return { python, web: python.pyimport("resnote.hosts.web") };
+}
+
+const started = start(), tables = {};
+
+async function table({ python, web }, name) {
+    web.use_table(name, python.toPy(await fetched(`tables/${name}.json.gz`)));
+}
+
+self.onmessage = async ({ data }) => {
+    try {
+        const all = await started, name = TABLES[JSON.parse(data).explorer];
+        if (name) await (tables[name] ??= table(all, name));
+        self.postMessage(all.web.answer(data));
+    } catch (error) {
+        self.postMessage(JSON.stringify({ stopped: String(error.message ?? error) }));
+    }
+};

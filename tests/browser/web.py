@@ -1,0 +1,112 @@
+"""The pages of `make site`: a server for them, and an explorer on one of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+from playwright.sync_api import Locator, Page
+
+from resnote import explorers
+from resnote.hosts import web
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """A plain web server on 127.0.0.1; its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+
+
+def in_python(questions: list[dict]) -> list[str]:
+    """What CPython with torch answers to questions in a row."""
+    web._before.clear()
+    return [web.answer(json.dumps(question)) for question in questions]
+
+
+def in_browser(page: Page, questions: list[dict]) -> list[str]:
+    """What a worker of the page's own kind answers to them."""
+    return page.evaluate("""async questions => {
+        const worker = new Worker("web_worker.js", { type: "module" }), answers = [];
+        for (const question of questions) {
+            const answer = new Promise((resolve, reject) => {
+                worker.onmessage = ({ data }) => resolve(data);
+                worker.onerror = ({ message }) => reject(new Error(message));
+            });
+            worker.postMessage(question);
+            answers.push(await answer);
+        }
+        worker.terminate();
+        return answers;
+    }""", [json.dumps(question) for question in questions])
+
+
+class WebExplorer:
+    """One explorer on a page."""
+
+    def __init__(self, page: Page, key: str = "explorer"):
+        self.page, self.box = page, page.locator(f"section.explorer[id='{key}']")
+        self.kind = getattr(explorers, self.box.get_attribute("data-explorer"))
+
+    def wait(self) -> WebExplorer:
+        """Until it is live."""
+        self.box.locator(".sentence").wait_for(timeout=120_000)
+        return self
+
+    def control(self, field: str) -> Locator:
+        return self.box.locator(f"[name='{field}']")
+
+    def preset(self, name: str) -> None:
+        self.box.get_by_role("button", name=name, exact=True).click()
+
+    def says(self) -> str:
+        return self.box.locator(".sentence").inner_text()
+
+    def status(self) -> str:
+        return self.box.locator(".status").inner_text()
+
+    def assert_pictures(self, state) -> None:
+        """The parts of the picture are those of the state."""
+        expected = self.kind.move(None, state).parts
+        found = self.box.evaluate("""(box, expected) => {
+            const parsed = document.createElement("div");
+            return Object.entries(expected).filter(([name, html]) => {
+                parsed.innerHTML = html;
+                return parsed.innerHTML !== box.querySelector(`[data-part=${name}]`).innerHTML;
+            }).map(([name]) => name);
+        }""", expected)
+        assert found == []
+
+    def assert_shows(self, state, timeout: float = 10_000) -> None:
+        """Controls, pictures, sentence, pressed preset and line of code are those of the state."""
+        moved = self.kind.move(None, state)
+        expected = {"parts": moved.parts, "sentence": moved.sentence, "code": self.kind.code(state),
+                    "words": {name: control.words(getattr(state, name)) for name, control in self.kind.controls.items()},
+                    "pressed": [name for name, preset in self.kind.presets.items() if preset == state]}
+        self.page.wait_for_function("""({key, expected}) => {
+            const box = document.getElementById(key), parsed = document.createElement("div");
+            const same = (html, element) => { parsed.innerHTML = html; return parsed.innerHTML === element.innerHTML; };
+            const value = control => control.type === "checkbox" ? (control.checked ? "on" : "off")
+                : control.type !== "range" ? control.value
+                : control.parentElement.querySelector("output, [data-of]").value.replace("-", "−");
+            const controls = [...box.querySelectorAll(".control [name]")];
+            return Object.entries(expected.parts).every(([name, html]) => same(html, box.querySelector(`[data-part=${name}]`)))
+                && box.querySelector(".sentence").textContent.endsWith(expected.sentence)
+                && box.querySelector(".keep code").textContent === expected.code
+                && controls.every(control => value(control) === expected.words[control.name])
+                && [...box.querySelectorAll(".presets [aria-pressed=true]")].map(b => b.textContent).join() === expected.pressed.join();
+        }""", arg={"key": self.box.get_attribute("id"), "expected": expected}, timeout=timeout)
