@@ -9,6 +9,10 @@ from html import escape
 SMALLEST = -12        # decades: where the charts end
 
 
+# Of what is wider than a narrow window: it scrolls, by keyboard too.
+SCROLLS = 'style="overflow-x:auto" tabindex="0" role="group" aria-label="Table"'
+
+
 def text_table(headings, rows) -> str:
     """Columns padded to their widest cell; the first to the left, the others to the right."""
     table = [list(headings), *rows]
@@ -32,7 +36,7 @@ def html_table(headings, rows, *, caption, notes=()) -> str:
         + "".join(f'<td style="text-align:right;white-space:nowrap">{escape(cell)}</td>' for cell in row[1:])
         + "</tr>" for row in rows)
     below = "".join(f"<p>{escape(note)}</p>" for note in notes)
-    return (f'<div style="overflow-x:auto"><table><caption style="text-align:left">{escape(caption)}'
+    return (f'<div {SCROLLS}><table><caption style="text-align:left">{escape(caption)}'
             f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{below}")
 
 

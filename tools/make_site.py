@@ -28,6 +28,7 @@ from tables import write_tables
 from resnote import explorers
 from resnote.exercises import Prediction
 from resnote.hosts import web
+from resnote.text import SCROLLS
 
 ROOT = Path(__file__).parents[1]
 HOST = ROOT / "resnote" / "hosts"
@@ -63,6 +64,7 @@ def lessons() -> list[Lesson]:
 def markdown(source: str) -> str:
     html = markdown2html_mistune(source)
     html = re.sub(r'<a class="anchor-link".*?</a>', "", html)
+    html = re.sub(r"<table>.*?</table>", lambda table: f"<div {SCROLLS}>{table[0]}</div>", html, flags=re.S)
     return re.sub(r'href="([\w-]+)\.ipynb"', r'href="\1.html"', html)
 
 
@@ -84,18 +86,18 @@ def explorer_in(cell) -> explorers.base.Explorer | None:
 def explorer(shown: explorers.base.Explorer, key: str) -> str:
     """An explorer's still, and what takes its place once Python runs."""
     setting = json.dumps({name: str(getattr(shown.start, name)) for name in shown.changed(shown.start)})
-    return (f'<section class="explorer" id="{key}" aria-label="Explorer" data-explorer="{type(shown).__name__}" '
+    return (f'<div class="explorer" id="{key}" role="group" aria-label="Explorer" data-explorer="{type(shown).__name__}" '
             f'data-setting="{escape(setting)}"><div class="still">{shown.still(shown.numbers(shown.start))}</div>'
-            f'<template>{web.live(shown, key)}</template><p class="status" role="status">{STATUS}</p></section>')
+            f'<template>{web.live(shown, key)}</template><p class="status" role="status">{STATUS}</p></div>')
 
 
 def question(asked: Prediction, key: str) -> str:
     """A question with its answer folded away, and what takes its place where scripts run."""
     choices = "".join(f'<label><input type="radio" name="{key}">{"<template>"}{asked.reply(choice)._repr_html_()}</template>'
                       f"<span>{escape(choice)}</span></label>" for choice in asked.choices)
-    return (f'<section class="question" aria-label="Your guess"><div class="still">{asked.still()}</div><template><fieldset>'
+    return (f'<div class="question"><div class="still">{asked.still()}</div><template><fieldset>'
             f"<legend><b>Your guess:</b> {escape(asked.question)}</legend>{choices}</fieldset>"
-            f'<div role="status">{asked.waiting()._repr_html_()}</div></template></section>')
+            f'<div role="status">{asked.waiting()._repr_html_()}</div></template></div>')
 
 
 def code(lesson: Lesson, cell) -> str:

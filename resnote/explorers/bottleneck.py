@@ -10,7 +10,7 @@ from resnote.counting import BlockCount
 from resnote.drawings.blocks import block_diagram
 from resnote.drawings.kit import WIDTH
 from resnote.explorers.base import Choice, Column, Columns, Explorer, Line, Slider, Steps, Switch
-from resnote.text import format_bytes
+from resnote.text import SCROLLS, format_bytes
 
 SHORTCUTS = {
     "identity": {"shortcut": "identity"},
@@ -106,7 +106,7 @@ def totals_table(basic: BlockCount, bottleneck: BlockCount) -> str:
     head = "".join(f'<th scope="col" style="text-align:{side};width:{width}%">{name}</th>' for name, side, width in (
         ("one example, float32", "left", 36), ("basic block", "right", 23), ("bottleneck", "right", 23),
         ("basic ÷ bottleneck", "right", 18)))
-    return (f'<div style="overflow-x:auto"><table class="resnote-totals" style="{TABLE_STYLE}">'
+    return (f'<div {SCROLLS}><table class="resnote-totals" style="{TABLE_STYLE}">'
             f'<thead style="border-bottom:1px solid var(--jp-border-color1,#bbb)"><tr>{head}</tr></thead>'
             f'<tbody>{"".join(lines)}</tbody></table></div>')
 

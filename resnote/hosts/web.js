@@ -148,6 +148,7 @@ class Explorer {
         const url = new URL(location);
         url.hash = `${this.key}?${new URLSearchParams(this.setting)}`;
         if (url.href !== location.href) history.pushState(null, "", url);
+        linked.add(this);
         const told = this.section.querySelector(".told");
         try {
             await navigator.clipboard.writeText(url.href);

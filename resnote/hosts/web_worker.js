@@ -4,11 +4,26 @@ import { loadPyodide } from "./pyodide/pyodide.mjs";
 // What is computed by torch cannot be computed here; the site brings it as tables.
 const TABLES = { SignalExplorer: "signal", InferenceExplorer: "inference" };
 
+function stop(error) {
+    self.postMessage(JSON.stringify({ stopped: String(error.message ?? error) }));
+}
+
 async function fetched(file) {
     const response = await fetch(file);
     if (!response.ok) throw new Error(`${file} could not be loaded (${response.status})`);
     return new Uint8Array(await response.arrayBuffer());
 }
+
+// Where this fails, Pyodide only warns, and waits for ever.
+const instantiate = WebAssembly.instantiateStreaming;
+WebAssembly.instantiateStreaming = async (...given) => {
+    try {
+        return await instantiate(...given);
+    } catch (error) {
+        stop(error);
+        throw error;
+    }
+};
 
 async function start() {
     const code = fetched("resnote.zip");
@@ -29,6 +44,6 @@ self.onmessage = async ({ data }) => {
         if (name) await (tables[name] ??= table(all, name));
         self.postMessage(all.web.answer(data));
     } catch (error) {
-        self.postMessage(JSON.stringify({ stopped: String(error.message ?? error) }));
+        stop(error);
     }
 };

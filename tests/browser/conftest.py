@@ -17,6 +17,7 @@ from lab import CHROMIUM, Notebook, launch_chromium, open_notebook, running_lab,
 from page import SCREENSHOTS
 from playwright.sync_api import sync_playwright
 from save_notebooks import NOTEBOOKS
+from web import FEW
 
 
 @pytest.fixture(scope="session")
@@ -28,11 +29,6 @@ def browser():
         yield launch_chromium(playwright)
 
 
-# Of the tables, the settings of all presets and both ends of each control; with TABLES=all, all.
-FEW = {"GAINS": ("0.1", "0.3", "1 (Xavier)", "√2 (He)", "3", "20"), "MOMENTA": ("0.01", "0.05", "0.1", "1", "None"),
-       "BATCH_SIZES": (2, 4, 8, 64, 256)}
-
-
 @pytest.fixture(scope="session")
 def site(pages, tmp_path_factory):
     """The folder that `make site` writes."""
@@ -42,9 +38,9 @@ def site(pages, tmp_path_factory):
     from resnote.hosts import tables
 
     with pytest.MonkeyPatch.context() as patch:
-        if os.environ.get("TABLES") != "all":
+        if FEW:
             patch.setattr(packed, "KEPT", tmp_path_factory.mktemp("kept"))
-            for name, values in FEW.items():
+            for (_, _, name), values in FEW.items():
                 patch.setattr(tables, name, values)
         packed.write_tables(pages / "tables")
     copy_pyodide(pages / "pyodide")

@@ -12,7 +12,7 @@ from lab import screenshot
 from page import SCREENSHOTS
 from playwright.sync_api import expect
 from save_notebooks import NOTEBOOKS
-from web import WebExplorer, in_browser, in_python, serving
+from web import WebExplorer, in_browser, in_python, positions, serving
 
 from resnote import explorers
 
@@ -77,9 +77,9 @@ def questions(kind):
     first, choose = kind.setting(), random.Random(0)
     states = list(kind.presets.values())
     for name, control in kind.controls.items():
-        places = control.positions
+        places = positions(kind, name)
         states += [replace(first, **{name: place}) for place in (places if len(places) <= 15 else [places[0], places[-1]])]
-    states += [kind.State(**{name: choose.choice(control.positions) for name, control in kind.controls.items()}) for _ in range(40)]
+    states += [kind.State(**{name: choose.choice(positions(kind, name)) for name in kind.controls}) for _ in range(40)]
     return [{"explorer": kind.__name__, "key": "explorer", "positions": {
         name: control.positions.index(getattr(state, name)) for name, control in kind.controls.items()}} for state in states]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,6 +15,20 @@ from playwright.sync_api import Locator, Page
 
 from resnote import explorers
 from resnote.hosts import web
+
+
+# The tables would take a minute and a half. Of these controls of (explorer, field, name of its values), they hold the values of all
+# presets and what lies at both ends; with TABLES=all, all of them.
+FEW = {} if os.environ.get("TABLES") == "all" else {
+    ("SignalExplorer", "gain", "GAINS"): ("0.1", "0.3", "1 (Xavier)", "√2 (He)", "3", "20"),
+    ("InferenceExplorer", "momentum", "MOMENTA"): ("0.01", "0.05", "0.1", "1", "None"),
+    ("InferenceExplorer", "batch_size", "BATCH_SIZES"): (2, 4, 8, 64, 256)}
+
+
+def positions(kind, field: str) -> list:
+    """The values of a control that the site of these tests can show."""
+    few = [values for (name, control, _), values in FEW.items() if (name, control) == (kind.__name__, field)]
+    return list(few[0]) if few else kind.controls[field].positions
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -59,7 +74,7 @@ class WebExplorer:
     """One explorer on a page."""
 
     def __init__(self, page: Page, key: str = "explorer"):
-        self.page, self.box = page, page.locator(f"section.explorer[id='{key}']")
+        self.page, self.box = page, page.locator(f"div.explorer[id='{key}']")
         self.kind = getattr(explorers, self.box.get_attribute("data-explorer"))
 
     def wait(self) -> WebExplorer:

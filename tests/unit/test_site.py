@@ -58,7 +58,7 @@ def test_a_shared_link_has_a_picture_where_the_address_is_known(pages, tmp_path)
 def test_every_explorer_of_the_lessons_is_on_its_page_with_its_own_setting(pages):
     for lesson in lessons():
         shown = [(cell.id, explorer_in(cell)) for cell in lesson.cells if cell.cell_type == "code" and explorer_in(cell)]
-        found = re.findall(r'<section class="explorer" id="(.*?)".*?data-explorer="(.*?)"', texts(pages)[lesson.name])
+        found = re.findall(r'<div class="explorer" id="(.*?)".*?data-explorer="(.*?)"', texts(pages)[lesson.name])
         assert found == [(key, type(explorer).__name__) for key, explorer in shown] and found
 
 
