@@ -3,7 +3,7 @@
     python tools/make_site.py [folder] [--url https://…]     "site" by default
 
 With ``--url``, the address that the pages will have, links that are shared show a picture. Pyodide, the Python that runs in
-the reader's browser, is fetched once by npm; after that nothing is fetched.
+the reader's browser, is fetched once by npm; after that nothing is fetched. Node, which comes with npm, compiles its modules.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ import argparse
 import json
 import re
 import shutil
-import zipfile
 from dataclasses import dataclass
 from html import escape
 from importlib import import_module
 from pathlib import Path
 
 import nbformat
+from browser_python import ROOT, VERSION, write_python
 from nbconvert.filters import Highlight2HTML
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
-from pyodide_files import VERSION, copy_pyodide
 from save_notebooks import NOTEBOOKS
 from tables import write_tables
 
@@ -30,11 +29,7 @@ from resnote.exercises import Prediction
 from resnote.hosts import web
 from resnote.text import SCROLLS
 
-ROOT = Path(__file__).parents[1]
 HOST = ROOT / "resnote" / "hosts"
-# What runs in the reader's browser; without torch and ipywidgets.
-IN_THE_BROWSER = ("__init__.py", "text.py", "settings.py", "counting.py", "drawings/*.py", "explorers/*.py", "hosts/__init__.py",
-                  "hosts/web.py", "hosts/tables.py")
 STATUS = "The picture is a still. It moves where the page comes from a web server and scripts are allowed, and in JupyterLab."
 HIGHLIGHT = Highlight2HTML()
 
@@ -214,23 +209,13 @@ exercises, <a href="#jupyterlab">open it in JupyterLab</a>.</p>
 # --- the folder ------------------------------------------------------------------------------------
 
 
-def pack(target: Path) -> None:
-    """The part of resnote that runs in the browser, as a zip file whose bytes depend on nothing else."""
-    package = ROOT / "resnote"
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
-        for path in sorted(path for pattern in IN_THE_BROWSER for path in package.glob(pattern)):
-            entry = zipfile.ZipInfo(path.relative_to(ROOT).as_posix())
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            packed.writestr(entry, path.read_bytes())
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", nargs="?", default="site", type=Path)
     parser.add_argument("--url", default="", help="where the pages will be, for the picture of a shared link")
     options = parser.parse_args(arguments)
     write_pages(options.folder, options.url)
-    copy_pyodide(options.folder / "pyodide")
+    write_python(options.folder / "pyodide")
     write_tables(options.folder / "tables")
     print(options.folder / "index.html")
 
@@ -238,7 +223,6 @@ def main(arguments: list[str] | None = None) -> None:
 def write_pages(folder: Path, url: str = "") -> None:
     """All but Pyodide and the tables."""
     folder.mkdir(parents=True, exist_ok=True)
-    pack(folder / "resnote.zip")
     for name in ("web.js", "web_worker.js", "web.css"):
         shutil.copy(HOST / name, folder)
     shutil.copy(ROOT / "docs" / "explorer.png", folder)

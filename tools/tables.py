@@ -10,7 +10,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
-from pyodide_files import KEPT
+from browser_python import KEPT
 
 from resnote.hosts.tables import made
 

@@ -8,12 +8,6 @@ function stop(error) {
     self.postMessage(JSON.stringify({ stopped: String(error.message ?? error) }));
 }
 
-async function fetched(file) {
-    const response = await fetch(file);
-    if (!response.ok) throw new Error(`${file} could not be loaded (${response.status})`);
-    return new Uint8Array(await response.arrayBuffer());
-}
-
 // Where this fails, Pyodide only warns, and waits for ever.
 const instantiate = WebAssembly.instantiateStreaming;
 WebAssembly.instantiateStreaming = async (...given) => {
@@ -26,16 +20,16 @@ WebAssembly.instantiateStreaming = async (...given) => {
 };
 
 async function start() {
-    const code = fetched("resnote.zip");
     const python = await loadPyodide({ indexURL: new URL("pyodide/", import.meta.url).href });
-    python.unpackArchive(await code, "zip");
     return { python, web: python.pyimport("resnote.hosts.web") };
 }
 
 const started = start(), tables = {};
 
 async function table({ python, web }, name) {
-    web.use_table(name, python.toPy(await fetched(`tables/${name}.json.gz`)));
+    const response = await fetch(`tables/${name}.json.gz`);
+    if (!response.ok) throw new Error(`its table could not be loaded (${response.status})`);
+    web.use_table(name, python.toPy(new Uint8Array(await response.arrayBuffer())));
 }
 
 self.onmessage = async ({ data }) => {

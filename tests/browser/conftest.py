@@ -33,7 +33,7 @@ def browser():
 def site(pages, tmp_path_factory):
     """The folder that `make site` writes."""
     import tables as packed
-    from pyodide_files import copy_pyodide
+    from browser_python import write_python
 
     from resnote.hosts import tables
 
@@ -43,7 +43,7 @@ def site(pages, tmp_path_factory):
             for (_, _, name), values in FEW.items():
                 patch.setattr(tables, name, values)
         packed.write_tables(pages / "tables")
-    copy_pyodide(pages / "pyodide")
+    write_python(pages / "pyodide")
     return pages
 
 

@@ -1,0 +1,31 @@
+"""Under Pyodide: the standard library and resnote as one zip file of bytecode, and no more of them than explorers load.
+
+Compiling the sources is most of what a page would wait for, and the rest of the library most of what it would fetch.
+"""
+
+import json
+import sys
+import zipfile
+from importlib._bootstrap_external import _code_to_hash_pyc
+from importlib.util import source_hash
+
+sys.path.insert(0, "resnote.zip")
+
+from resnote import explorers  # noqa: E402
+from resnote.hosts import web  # noqa: E402
+
+for name in explorers.__all__:          # a state, and a setting that is refused: both must find what they import
+    for setting in ({}, {"unknown": ""}):
+        web.answer(json.dumps({"explorer": name, "key": name, "setting": setting}))
+
+with zipfile.ZipFile("python.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+    for archive in ("library.zip", "resnote.zip"):
+        with zipfile.ZipFile(archive) as sources:
+            for file in sorted(sources.namelist()):
+                module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+                if not file.endswith(".py") or module not in sys.modules:
+                    continue
+                source = sources.read(file)
+                code = compile(source, file, "exec", dont_inherit=True, optimize=2)
+                entry = zipfile.ZipInfo(f"{file}c")         # dated 1980: the same bytes each time
+                packed.writestr(entry, _code_to_hash_pyc(code, source_hash(source), False), zipfile.ZIP_DEFLATED)
