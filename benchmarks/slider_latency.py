@@ -2,6 +2,8 @@
 
     python benchmarks/slider_latency.py [moves]
 
+Beside them, the same explorers on a web page (`page-…`), which need no kernel.
+
 `ours` is lesson 03's explorer; the floor is a slider that sets a Label; the alternative is what most
 notebooks do, `interact` with torchinfo.summary. All three count the same bottleneck. The other lessons'
 explorers stand beside them. Moves alternate between the ways, so that a busy moment of the machine falls
@@ -19,12 +21,17 @@ from pathlib import Path
 import nbformat
 from playwright.sync_api import sync_playwright
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = map(str, (ROOT / "tests" / "browser", ROOT / "tests", ROOT / "tools"))
+from browser_python import write_python  # noqa: E402
 from lab import Slider, launch_chromium, measure_latency, open_notebook, running_lab, watch_flicker  # noqa: E402
+from make_site import explorer, write_pages  # noqa: E402
+from tables import write_tables  # noqa: E402
+from web import WebExplorer, serving  # noqa: E402
 
 from resnote.counting import bottleneck  # noqa: E402
-from resnote.explorers import (InferenceExplorer, NormalizationExplorer, SignalExplorer, block, inference,  # noqa: E402
-                               normalization, signal)
+from resnote.explorers import (BlockExplorer, BottleneckExplorer, InferenceExplorer, NormalizationExplorer,  # noqa: E402
+                               SignalExplorer, block, inference, normalization, signal)
 
 CELLS = {
     "ours": "from resnote.explorers import BottleneckExplorer\nBottleneckExplorer()",
@@ -53,6 +60,10 @@ def summary(width):
     block = Bottleneck(256, width, 256, batch_norm=False)
     print(torchinfo.summary(block, (1, 256, 320, 320), verbose=0))""",
 }
+
+# On the page, and where they start.
+ON_A_PAGE = {"ours": BottleneckExplorer(), "block": BlockExplorer(), "normalization": NormalizationExplorer(),
+             "inference": InferenceExplorer(), "signal": SignalExplorer("ReLU, He", depth=60)}
 
 
 def to_and_fro(positions: list, start, turn: int):
@@ -94,19 +105,36 @@ def main(moves: int) -> None:
     notebook = nbformat.v4.new_notebook(
         metadata={"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
         cells=[nbformat.v4.new_code_cell(source.strip(), id=way) for way, source in CELLS.items()])
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as site, sync_playwright() as playwright:
         nbformat.write(notebook, Path(folder, "latency.ipynb"))
-        with running_lab(folder) as lab:
-            page = launch_chromium(playwright).new_page(viewport={"width": 1400, "height": 1000})
-            opened = open_notebook(page, lab, "latency.ipynb")
+        make_page(Path(site))
+        with running_lab(folder) as lab, serving(Path(site)) as address:
+            context = launch_chromium(playwright).new_context(viewport={"width": 1400, "height": 1000})
+            opened = open_notebook(context.new_page(), lab, "latency.ipynb")
             opened.run_all()
-            report(*measure(opened, moves))
+            web = context.new_page()
+            web.goto(f"{address}/latency.html")
+            for way in ON_A_PAGE:
+                web.locator(f"[id={way}]").scroll_into_view_if_needed()
+                WebExplorer(web, way).wait()
+            report(*measure(opened, web, moves))
 
 
-def measure(notebook, moves: int):
-    taken = {way: [] for way in CELLS}
+def make_page(site: Path) -> None:
+    """All explorers on one page of the site."""
+    write_pages(site)
+    write_python(site / "pyodide")
+    write_tables(site / "tables")
+    shown = "".join(explorer(each, way) for way, each in ON_A_PAGE.items())
+    (site / "latency.html").write_text('<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="web.css">'
+                                       f'<script defer src="web.js"></script><main>{shown}</main>', encoding="utf-8")
+
+
+def measure(notebook, web, moves: int):
+    taken = {way: [] for way in (*CELLS, *(f"page-{way}" for way in ON_A_PAGE))}
     with watch_flicker(notebook.output("ours")) as flicker:
         for turn in range(moves):
+            notebook.page.bring_to_front()
             for way in CELLS:
                 if way == "interact-torchinfo" and turn >= 20:
                     continue
@@ -116,6 +144,14 @@ def measure(notebook, moves: int):
                 slider.handle.focus()
                 taken[way].append(measure_latency(notebook.output(way), lambda: slider.press(key), expected, timeout=30))
                 notebook.settle()
+            web.bring_to_front()
+            for way in ON_A_PAGE:
+                box, key, expected = moves_of(way, turn)
+                shown = WebExplorer(web, way)
+                slider = shown.control(box.removeprefix(".resnote-"))
+                slider.focus()
+                taken[f"page-{way}"].append(measure_latency(shown.box, lambda: slider.press(key), expected, timeout=30))
+    notebook.page.bring_to_front()
     return taken, flicker, {way: [drag(notebook, way) for _ in range(10)] for way in DRAGS}
 
 

@@ -20,8 +20,8 @@ DEEPEST, UNITS, IMAGES = 60, 64, 128
 class Profile(NamedTuple):
     """Of each layer: spread of a unit's output over the images, mean over the units; norm of the weights' gradient."""
 
-    spread: list[float]
-    gradient: list[float]
+    spread: tuple[float, ...]
+    gradient: tuple[float, ...]
 
 
 @one_thread()
@@ -45,6 +45,11 @@ def propagate(depth: int, activation: str, gain: float, batch_norm: bool) -> Pro
         raise SettingError(f"depth is {depth}; there are weights for 1 to {DEEPEST} layers.")
     if activation not in FUNCTIONS:
         raise SettingError(f"activation={activation!r} is not known. Use one of {', '.join(map(repr, FUNCTIONS))}.")
+    return _profile(depth, activation, gain, batch_norm)
+
+
+@lru_cache(maxsize=2048)
+def _profile(depth, activation, gain, batch_norm) -> Profile:
     _, labels, _, last = _signal()
     passed = _forward(activation, gain, batch_norm)
     while len(passed) < depth:
@@ -52,7 +57,7 @@ def propagate(depth: int, activation: str, gain: float, batch_norm: bool) -> Pro
     weights, outputs, spread = zip(*passed[:depth])
     loss = F.cross_entropy(outputs[-1] @ last.T, labels)
     gradients = torch.autograd.grad(loss, weights, retain_graph=True)       # kept for the next depth
-    return Profile(list(spread), [gradient.norm().item() for gradient in gradients])
+    return Profile(spread, tuple(gradient.norm().item() for gradient in gradients))
 
 
 class Passed(NamedTuple):

@@ -46,12 +46,17 @@ def test_the_signal_is_the_one_that_a_loop_by_hand_sends(activation, gain, value
         assert shown == float(f"{exact:.4e}")
 
 
+def forget():
+    signals._forward.cache_clear()
+    signals._profile.cache_clear()
+
+
 def test_a_depth_shows_the_same_whatever_was_shown_before():
     depths = (60, 1, 30, 59, 60)
-    signals._forward.cache_clear()
+    forget()
     again = [signals.propagate(depth, "tanh", 1.2, True) for depth in depths]
     for depth, found in zip(depths, again):
-        signals._forward.cache_clear()
+        forget()
         assert signals.propagate(depth, "tanh", 1.2, True) == found and len(found.spread) == len(found.gradient) == depth
 
 
@@ -103,7 +108,7 @@ def test_the_signal_is_sent_in_one_thread_and_the_others_come_back(monkeypatch):
     torch.set_num_threads(2)
     seen = []
     monkeypatch.setitem(signals.FUNCTIONS, "tanh", lambda z: seen.append(torch.get_num_threads()) or torch.tanh(z))
-    signals._forward.cache_clear()
+    forget()
     signal.propagate(signal.State(depth=2, activation="tanh"))
     assert (seen, torch.get_num_threads()) == ([1, 1], 2)
 
