@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from functools import cache
 from math import floor
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class Curve(NamedTuple):
     """
 
     name: str
-    points: list[tuple[float, float]]
+    points: tuple[tuple[float, float], ...]
     ends: tuple[str, str]
     zone: tuple[float, float]
     zone_name: str
@@ -101,6 +102,7 @@ def _zone(curve) -> str:
             + svg_text(min((left + right) / 2, _x(3)), _TOP + 14, curve.zone_name, size=12, anchor="middle"))
 
 
+@cache
 def _curve(curve) -> str:
     line = " ".join(f"{_x(z):.1f},{_y(height):.1f}" for z, height in curve.points)
     return (f'<polyline points="{line}" fill="none" stroke="{CURVE}" stroke-width="2.5"/>'

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from math import exp, tanh
-from statistics import fmean, pvariance
+from statistics import fmean
 from typing import NamedTuple
 
 from resnote.drawings.batches import HIGH, LOW, BatchChart, Curve, batch_chart
@@ -90,9 +90,15 @@ def batches(state: State) -> tuple[Batch, Batch | None]:
     return _measure(before, state), after
 
 
+def variance(values: list[float], mean: float) -> float:
+    """The biased one, ÷ m."""
+    return fmean((x - mean) ** 2 for x in values)
+
+
 def batch_norm(values: list[float], gamma: float, beta: float, eps: float = 1e-5) -> list[float]:
     """One feature's batch, normalised in training mode, times γ, plus β: Algorithm 1, as `resnote.batchnorm.forward`."""
-    mean, scale = fmean(values), gamma / (pvariance(values) + eps) ** 0.5
+    mean = fmean(values)
+    scale = gamma / (variance(values, mean) + eps) ** 0.5
     return [scale * (x - mean) + beta for x in values]
 
 
@@ -100,7 +106,8 @@ def _measure(values, state) -> Batch:
     activation = ACTIVATIONS[state.activation]
     low, high = activation.zone
     reaches = high if high < HIGH else float("inf")
-    return Batch(values, fmean(values), pvariance(values), fmean(low < z < reaches for z in values),
+    mean = fmean(values)
+    return Batch(values, mean, variance(values, mean), fmean(low < z < reaches for z in values),
                  fmean(map(activation.slope, values)))
 
 
@@ -109,7 +116,8 @@ def _sample() -> list[float]:
     """256 numbers from a normal distribution, shifted and scaled to mean 0 and spread 1 exactly."""
     generator = random.Random(0)
     drawn = [generator.gauss(0, 1) for _ in range(max(BATCH_SIZES))]
-    mean, spread = fmean(drawn), pvariance(drawn) ** 0.5
+    mean = fmean(drawn)
+    spread = variance(drawn, mean) ** 0.5
     return [(z - mean) / spread for z in drawn]
 
 
@@ -118,7 +126,7 @@ def curve(name: str) -> Curve:
     """The activation as the picture needs it."""
     g = ACTIVATIONS[name]
     places = [LOW + (HIGH - LOW) * n / 100 for n in range(101)]
-    return Curve(name, [(z, (g.function(z) - g.low) / (g.high - g.low)) for z in places],
+    return Curve(name, tuple((z, (g.function(z) - g.low) / (g.high - g.low)) for z in places),
                  (number(g.low, 0), number(g.high, 0)), g.zone, g.zone_name)
 
 
