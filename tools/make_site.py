@@ -159,8 +159,13 @@ def page(title: str, description: str, main: str, *, here: str, course: list[Les
               '<meta name="twitter:card" content="summary_large_image">\n' if url else "")
     return PAGE.format(
         title=escape(title), description=escape(description), shared=shared, body=main, aside=aside,
-        lessons=link("index", "resnote") + "".join(link(lesson.name, lesson.title.partition(":")[0]) for lesson in course),
+        lessons=link("index", "resnote") + "".join(link(lesson.name, short(lesson.title)) for lesson in course),
         footer=after + LICENCES.format(version=VERSION))
+
+
+def short(title: str) -> str:
+    """A title for the row of all lessons: a long one without its subtitle."""
+    return title if len(title) < 40 else title.partition(":")[0]
 
 
 def lesson_page(lesson: Lesson, **site) -> str:
@@ -186,7 +191,7 @@ def start_page(**site) -> str:
         shown = first_explorer(lesson)
         picture = next(part for part in shown.draw(shown.numbers(shown.start)).values() if not isinstance(part, str))
         cards.append(f'<li><a href="{lesson.name}.html"><b>{escape(lesson.title)}</b></a><span>{picture.image()}</span>'
-                     f"<p>{escape(lesson.shows)}. <i>{lesson.minutes} minutes</i></p></li>")
+                     f"<div>{markdown(lesson.shows[0].upper() + lesson.shows[1:])}<p><i>{lesson.minutes} minutes</i></p></div></li>")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     start = markdown(re.search(r"^## Start\n\n(.*?)\n\n### Without make", readme, re.M | re.S)[1])
     start = re.sub(r'<a href="#[^"]*">(.*?)</a>', r"\1", start)
@@ -194,7 +199,7 @@ def start_page(**site) -> str:
     main = f"""<h1>Residual networks, seen</h1>
 <p>Why are residual networks (ResNets) built as they are? In six lessons you guess, run, move a slider, and watch shapes, parameters and
 pictures change together. What a lesson computes is asserted by a cell that would fail if it were false. This explorer is lesson 02's: a
-residual block, which adds what comes in to what its layers make of it. Change its output channels, and the addition fails.</p>
+residual block, which adds its input to the output of its layers. Set another number of output channels, and the addition fails.</p>
 {explorer(top, "explorer")}
 <h2 id="lessons">The way through the course</h2>
 <p>For anyone who has trained one small network in PyTorch. Read it here, with explorers and questions; to run and change code, and for the
