@@ -123,10 +123,10 @@ def main(moves: int) -> None:
 def make_page(site: Path) -> None:
     """All explorers on one page of the site."""
     write_pages(site)
-    write_python(site / "pyodide")
-    write_tables(site / "tables")
+    write_python(site / "python")
+    write_tables(site / "python")
     shown = "".join(explorer(each, way) for way, each in ON_A_PAGE.items())
-    (site / "latency.html").write_text('<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="web.css">'
+    (site / "latency.html").write_text('<!doctype html><html data-python="python"><meta charset="utf-8"><link rel="stylesheet" href="web.css">'
                                        f'<script defer src="web.js"></script><main>{shown}</main>', encoding="utf-8")
 
 

@@ -49,6 +49,7 @@ def propagate(depth: int, activation: str, gain: float, batch_norm: bool) -> Pro
 
 
 @lru_cache(maxsize=2048)
+@torch.enable_grad()            # what is kept has to serve a later call, too
 def _profile(depth, activation, gain, batch_norm) -> Profile:
     _, labels, _, last = _signal()
     passed = _forward(activation, gain, batch_norm)

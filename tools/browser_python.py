@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -33,12 +34,12 @@ def fetched(kept: Path = KEPT) -> Path:
         kept.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept) as folder:
             try:
-                subprocess.run(["npm", "pack", "--silent", f"pyodide@{VERSION}", "--pack-destination", folder], check=True,
+                subprocess.run([shutil.which("npm") or "npm", "pack", "--silent", f"pyodide@{VERSION}", "--pack-destination", folder], check=True,
                                stdout=subprocess.DEVNULL)
             except (OSError, subprocess.CalledProcessError) as error:
                 raise SystemExit(f"Pyodide {VERSION} could not be fetched ({error}). The site needs npm and a network once; or "
                                  f"put npm's package there yourself: {package}") from None
-            Path(folder, package.name).rename(package)
+            _keep(Path(folder, package.name), package)
     found = sha256(package.read_bytes()).hexdigest()
     if found != SHA256:
         raise SystemExit(f"{package} has the SHA-256 {found}, and {SHA256} was recorded. Remove the file, and it is fetched anew; "
@@ -54,7 +55,7 @@ def pack(target: Path) -> None:
 
 
 def write_python(target: Path) -> None:
-    """Put Pyodide and a zip file of all modules that the explorers load into a folder.
+    """Put the worker, Pyodide and a zip file of all modules that the explorers load into a folder.
 
     Raises
     ------
@@ -62,11 +63,12 @@ def write_python(target: Path) -> None:
     """
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        shutil.unpack_archive(fetched(), folder, filter="data")
+        shutil.unpack_archive(fetched(), folder)         # whose hash is known
         package, resnote = Path(folder, "package"), Path(folder, "resnote.zip")
         pack(resnote)
         for name in FILES:
             shutil.copyfile(package / name, target / name)
+        shutil.copyfile(ROOT / "resnote" / "hosts" / "web_worker.js", target / "web_worker.js")
         shutil.copyfile(_bytecode(package, resnote), target / "python_stdlib.zip")
         lock = json.loads((package / "pyodide-lock.json").read_text(encoding="utf-8"))
     # No package beside the standard library is used; the whole list would be 119 kB.
@@ -80,11 +82,19 @@ def _bytecode(package: Path, resnote: Path) -> Path:
         made_of.update(part.read_bytes())
     kept = KEPT / f"python-{made_of.hexdigest()[:16]}.zip"
     if not kept.exists():
-        half = kept.with_suffix(".half")
+        half = package / "python.zip"
         try:
-            subprocess.run(["node", TOOLS / "bytecode.mjs", package, resnote, half], check=True)
+            subprocess.run([shutil.which("node") or "node", TOOLS / "bytecode.mjs", package, resnote, half], check=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise SystemExit(f"The modules of the pages could not be compiled ({error}). The site needs Node 18 or later, which comes "
                              "with npm.") from None
-        half.rename(kept)
+        _keep(half, kept)
     return kept
+
+
+def _keep(file: Path, place: Path) -> None:
+    """Copy a file to its place at one stroke, whoever does the same at this moment."""
+    handle, half = tempfile.mkstemp(dir=place.parent)
+    with os.fdopen(handle, "wb") as copy:
+        copy.write(file.read_bytes())
+    os.replace(half, place)

@@ -12,11 +12,20 @@ from importlib.util import source_hash
 sys.path.insert(0, "resnote.zip")
 
 from resnote import explorers  # noqa: E402
-from resnote.hosts import web  # noqa: E402
+from resnote.hosts import tables, web  # noqa: E402
+
+# Tables of one setting, so that what torch computes can be asked for.
+signal, inference = explorers.SignalExplorer.setting(), explorers.InferenceExplorer.setting()
+tables.use("signal", {f"{signal.activation}, {signal.gain}, {signal.batch_norm}": {"spread": [1.0] * 60, "gradients": [[1.0] * 60] * 60}})
+tables.use("inference", {
+    "walks": {f"{inference.momentum}, {inference.batch_size}, {inference.learning}": [[[1.0] * 200, [1.0] * 201, [1.0] * 201]] * 2},
+    "right": {f"{inference.momentum}, {inference.batch_size}, {inference.learning}": [[1, 1, 1]] * 201},
+    "sizes": {f"{inference.batch_size}": [1, 1]}})
 
 for name in explorers.__all__:          # a state, and a setting that is refused: both must find what they import
-    for setting in ({}, {"unknown": ""}):
-        web.answer(json.dumps({"explorer": name, "key": name, "setting": setting}))
+    for setting, wanted in (({}, "parts"), ({"unknown": ""}, "There is no setting")):
+        found = web.answer(json.dumps({"explorer": name, "key": name, "setting": setting}))
+        assert wanted in found, f"{name} does not work without torch: {found}"
 
 with zipfile.ZipFile("python.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
     for archive in ("library.zip", "resnote.zip"):

@@ -1,6 +1,6 @@
 """The course as pages for any web server: lessons with their saved outputs, explorers that move, questions that answer.
 
-    python tools/make_site.py [folder] [--url https://…]     "site" by default
+    python tools/make_site.py [folder] [--url https://…] [--repository https://…]     "site" by default
 
 With ``--url``, the address that the pages will have, links that are shared show a picture. Pyodide, the Python that runs in
 the reader's browser, is fetched once by npm; after that nothing is fetched. Node, which comes with npm, compiles its modules.
@@ -12,7 +12,9 @@ import argparse
 import json
 import re
 import shutil
+import tempfile
 from dataclasses import dataclass
+from hashlib import sha256
 from html import escape
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +29,7 @@ from tables import write_tables
 from resnote import explorers
 from resnote.exercises import Prediction
 from resnote.hosts import web
+from resnote.hosts.tables import TABLES
 from resnote.text import SCROLLS
 
 HOST = ROOT / "resnote" / "hosts"
@@ -80,9 +83,11 @@ def explorer_in(cell) -> explorers.base.Explorer | None:
 
 def explorer(shown: explorers.base.Explorer, key: str) -> str:
     """An explorer's still, and what takes its place once Python runs."""
+    module = type(shown).__module__.rpartition(".")[2]
+    table = f' data-table="{module}"' if module in TABLES else ""
     setting = json.dumps({name: str(getattr(shown.start, name)) for name in shown.changed(shown.start)})
     return (f'<div class="explorer" id="{key}" role="group" aria-label="Explorer" data-explorer="{type(shown).__name__}" '
-            f'data-setting="{escape(setting)}"><div class="still">{shown.still(shown.numbers(shown.start))}</div>'
+            f'data-setting="{escape(setting)}"{table}><div class="still">{shown.still(shown.numbers(shown.start))}</div>'
             f'<template>{web.live(shown, key)}</template><p class="status" role="status">{STATUS}</p></div>')
 
 
@@ -119,7 +124,7 @@ def body(lesson: Lesson) -> str:
 
 
 PAGE = """<!doctype html>
-<html lang="en">
+<html lang="en" data-python="{python}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -130,13 +135,13 @@ PAGE = """<!doctype html>
 <meta property="og:description" content="{description}">
 {shared}<meta name="color-scheme" content="light dark">
 <link rel="icon" href="icon.svg">
-<link rel="stylesheet" href="web.css">
-<script defer src="web.js"></script>
+<link rel="stylesheet" href="web.css?{version}">
+<script defer src="web.js?{version}"></script>
 </head>
 <body>
 <a class="skip" href="#main">To the text</a>
 <header><nav aria-label="Lessons">{lessons}</nav></header>
-<div class="page">{aside}<main id="main">
+<div class="page{headed}">{aside}<main id="main">
 {body}
 </main></div>
 <footer>{footer}</footer>
@@ -150,7 +155,7 @@ ICON = ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path d="M8
         'stroke-width="1.5"/><rect x="4" y="5" width="8" height="6" rx="1" fill="#56B4E9"/></svg>')
 
 
-def page(title: str, description: str, main: str, *, here: str, course: list[Lesson], url: str, aside: str = "",
+def page(title: str, description: str, main: str, *, here: str, course: list[Lesson], url: str, python: str, aside: str = "",
          after: str = "") -> str:
     def link(name, words):
         return f'<a href="{name}.html"{" aria-current=page" if name == here else ""}>{escape(words)}</a>'
@@ -158,7 +163,8 @@ def page(title: str, description: str, main: str, *, here: str, course: list[Les
     shared = (f'<meta property="og:url" content="{url}/{here}.html">\n<meta property="og:image" content="{url}/explorer.png">\n'
               '<meta name="twitter:card" content="summary_large_image">\n' if url else "")
     return PAGE.format(
-        title=escape(title), description=escape(description), shared=shared, body=main, aside=aside,
+        python=python, version=_hash(HOST / "web.js", HOST / "web.css"),
+        title=escape(title), description=escape(description), shared=shared, body=main, aside=aside, headed=" headed" * bool(aside),
         lessons=link("index", "resnote") + "".join(link(lesson.name, short(lesson.title)) for lesson in course),
         footer=after + LICENCES.format(version=VERSION))
 
@@ -183,7 +189,7 @@ def first_explorer(lesson: Lesson) -> explorers.base.Explorer:
     return next(filter(None, map(explorer_in, lesson.cells)))
 
 
-def start_page(**site) -> str:
+def start_page(repository: str, **site) -> str:
     """The way through the course, with one explorer at the top and a picture of each lesson."""
     course = site["course"]
     cards = []
@@ -195,6 +201,9 @@ def start_page(**site) -> str:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     start = markdown(re.search(r"^## Start\n\n(.*?)\n\n### Without make", readme, re.M | re.S)[1])
     start = re.sub(r'<a href="#[^"]*">(.*?)</a>', r"\1", start)
+    start = re.sub(r" To read only, .*?(?= With <code>make)", "", start)
+    if repository:
+        start = start.replace("&lt;this repository&gt;", repository) + f'<p>The course, its code and its tests: <a href="{repository}">{repository}</a></p>'
     top = explorers.BlockExplorer()
     main = f"""<h1>Residual networks, seen</h1>
 <p>Why are residual networks (ResNets) built as they are? In six lessons you guess, run, move a slider, and watch shapes, parameters and
@@ -218,24 +227,34 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", nargs="?", default="site", type=Path)
     parser.add_argument("--url", default="", help="where the pages will be, for the picture of a shared link")
+    parser.add_argument("--repository", default="", help="where the course itself is")
     options = parser.parse_args(arguments)
-    write_pages(options.folder, options.url)
-    write_python(options.folder / "pyodide")
-    write_tables(options.folder / "tables")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as made:
+        write_python(Path(made))
+        write_tables(Path(made))
+        # A new version has an address of its own, so that no browser keeps half of an old one.
+        python = f"python-{_hash(*sorted(Path(made).iterdir()))}"
+        shutil.copytree(made, options.folder / python, dirs_exist_ok=True)
+    write_pages(options.folder, options.url, options.repository, python)
     print(options.folder / "index.html")
 
 
-def write_pages(folder: Path, url: str = "") -> None:
-    """All but Pyodide and the tables."""
+def _hash(*files: Path) -> str:
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def write_pages(folder: Path, url: str = "", repository: str = "", python: str = "python") -> None:
+    """All but what is in the folder ``python``."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("web.js", "web_worker.js", "web.css"):
+    for name in ("web.js", "web.css"):
         shutil.copy(HOST / name, folder)
     shutil.copy(ROOT / "docs" / "explorer.png", folder)
     (folder / "icon.svg").write_text(ICON, encoding="utf-8")
-    site = {"course": lessons(), "url": url.rstrip("/")}
+    site = {"course": lessons(), "url": url.rstrip("/"), "python": python}
     for lesson in site["course"]:
         (folder / f"{lesson.name}.html").write_text(lesson_page(lesson, **site), encoding="utf-8")
-    (folder / "index.html").write_text(start_page(**site), encoding="utf-8")
+    (folder / "index.html").write_text(start_page(repository, **site), encoding="utf-8")
 
 
 if __name__ == "__main__":

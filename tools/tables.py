@@ -1,47 +1,49 @@
-"""The tables of `resnote.hosts.tables`, packed for the site; kept, since they take a minute, until their code changes."""
+"""The tables of `resnote.hosts.tables`, packed for the site; kept, since they take a minute, until what makes them changes."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
-from browser_python import KEPT
+from browser_python import KEPT, ROOT
 
-from resnote.hosts.tables import made
+from resnote.hosts.tables import TABLES, made
 
-RESNOTE = Path(__file__).parents[1] / "resnote"
-NAMES = ("signal", "inference")
-MADE_BY = ("signals", "modes", "data", "training", "text", "explorers/signal", "explorers/inference", "hosts/tables")
+MADE_BY = ("*.py", "explorers/*.py", "hosts/tables.py")         # of resnote
 
 
 def kept_in() -> Path:
-    """The folder for tables made by this code with this torch."""
-    code = sha256(version("torch").encode())
-    for name in MADE_BY:
-        code.update((RESNOTE / f"{name}.py").read_bytes())
-    return KEPT / f"tables-{code.hexdigest()[:16]}"
+    """The folder for tables made by this code with these libraries."""
+    made_of = sha256(" ".join(map(version, ("torch", "numpy", "scikit-learn"))).encode())
+    for path in [Path(__file__), *sorted(path for pattern in MADE_BY for path in (ROOT / "resnote").glob(pattern))]:
+        made_of.update(path.read_bytes())
+    return KEPT / f"tables-{made_of.hexdigest()[:16]}"
 
 
-def _write(name: str, file: Path) -> None:
-    packed = gzip.compress(json.dumps(made(name), separators=(",", ":"), ensure_ascii=False).encode(), mtime=0)
-    half = file.with_suffix(".half")
-    half.write_bytes(packed)
-    half.rename(file)
+def _write(name: str, file: Path, only: dict) -> None:
+    packed = gzip.compress(json.dumps(made(name, **only), separators=(",", ":"), ensure_ascii=False).encode(), mtime=0)
+    handle, half = tempfile.mkstemp(dir=file.parent)
+    with os.fdopen(handle, "wb") as written:
+        written.write(packed)
+    os.replace(half, file)
 
 
-def write_tables(target: Path) -> None:
-    """Put the packed tables into a folder."""
-    kept = kept_in()
+def write_tables(target: Path, only: dict | None = None, kept: Path | None = None) -> None:
+    """Put the packed tables into a folder. ``only`` is, by table, what `made` takes; then ``kept`` is a folder of their own."""
+    kept = kept or kept_in()
     kept.mkdir(parents=True, exist_ok=True)
-    files = {name: kept / f"{name}.json.gz" for name in NAMES}
+    files = {name: kept / f"{name}.json.gz" for name in TABLES}
     with ProcessPoolExecutor(2) as processes:
-        for made in [processes.submit(_write, name, file) for name, file in files.items() if not file.exists()]:
-            made.result()
+        for written in [processes.submit(_write, name, file, (only or {}).get(name, {})) for name, file in files.items()
+                        if not file.exists()]:
+            written.result()
     target.mkdir(parents=True, exist_ok=True)
     for file in files.values():
         shutil.copy(file, target)

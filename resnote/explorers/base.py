@@ -160,7 +160,7 @@ class Explorer:
         self._lab = None
 
     @classmethod
-    def setting(cls, preset: str | None = None, **setting):
+    def setting(cls, /, preset: str | None = None, **setting):
         """The state of a preset with these fields changed."""
         names = list(cls.presets)
         preset = names[0] if preset is None else preset
@@ -249,7 +249,8 @@ def _position(name, control, value):
     for position in control.positions:
         try:
             if isinstance(value, str):
-                if value in (control.words(position), str(position)):
+                words = control.words(position)
+                if value in (words, words.replace("−", "-"), str(position)):
                     return position
             elif is_boolean(position) == is_boolean(value) and position == value:       # True == 1
                 return position

@@ -12,14 +12,14 @@ from resnote.explorers.inference import BATCH_SIZES, MOMENTA, STEPS
 from resnote.explorers.signal import ACTIVATIONS, DEEPEST, GAINS
 
 
-def made(name: str) -> dict:
-    """The table of the explorer in the module ``name``, fit for JSON."""
-    return {"signal": _signal, "inference": _inference}[name]()
+def made(name: str, **only) -> dict:
+    """The table of the explorer in the module ``name``, fit for JSON; ``only`` are fewer values of its controls, for a test."""
+    return TABLES[name][0](**only)
 
 
 def use(name: str, table: dict) -> None:
     """From now on, the explorer in the module ``name`` reads this table."""
-    {"signal": _use_signal, "inference": _use_inference}[name](table)
+    TABLES[name][1](table)
 
 
 def _key(*settings) -> str:
@@ -29,9 +29,9 @@ def _key(*settings) -> str:
 # --- lesson 01: the spread does not know what comes after a layer, so one depth has all --------------
 
 
-def _signal():
+def _signal(activations=ACTIVATIONS, gains=GAINS):
     table = {}
-    for setting in product(ACTIVATIONS, GAINS, (False, True)):
+    for setting in product(activations, gains, (False, True)):
         profiles = [signal.propagate(signal.State(depth, *setting)) for depth in range(1, DEEPEST + 1)]
         table[_key(*setting)] = {"spread": profiles[-1].spread, "gradients": [profile.gradient for profile in profiles]}
     return table
@@ -48,14 +48,14 @@ def _use_signal(table):
 # --- lesson 05: a walk's first batches do not know how many follow -----------------------------------
 
 
-def _inference():
+def _inference(batch_sizes=BATCH_SIZES, momenta=MOMENTA):
     table = {"walks": {}, "right": {}, "sizes": {}}
-    for size, learning, momentum in product(BATCH_SIZES, (False, True), MOMENTA):
+    for size, learning, momentum in product(batch_sizes, (False, True), momenta):
         state = inference.State(momentum, size, STEPS, learning)
         table["walks"][_key(momentum, size, learning)] = [walk[2:] for walk in inference.walks(state)]
         table["sizes"][_key(size)] = inference.right(state)[3:]
-    for size, learning, seen in product(BATCH_SIZES, (False, True), range(STEPS + 1)):
-        for momentum in MOMENTA:          # innermost, since two of the three counts do not know it
+    for size, learning, seen in product(batch_sizes, (False, True), range(STEPS + 1)):
+        for momentum in momenta:          # innermost, since two of the three counts do not know it
             right = inference.right(inference.State(momentum, size, seen, learning))
             table["right"].setdefault(_key(momentum, size, learning), []).append(right[:3])
     return table
@@ -72,3 +72,6 @@ def _use_inference(table):
         return inference.Right(*found[state.seen], *table["sizes"][_key(state.batch_size)])
 
     inference.walks, inference.right = walks, right
+
+
+TABLES = {"signal": (_signal, _use_signal), "inference": (_inference, _use_inference)}

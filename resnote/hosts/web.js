@@ -1,7 +1,9 @@
 // What moves on a page: explorers, whose numbers and pictures Python makes in a worker, and questions that answer.
 
 const PATIENCE = { starting: 180_000, moving: 20_000 };       // milliseconds until Python counts as lost
-const STILL = "The picture is a still; the rest of the page is as ever.";
+const SIZE = "5 MB, or 12 MB where the server does not compress";
+const STILL = "The picture is a still.";
+const PYTHON = document.documentElement.dataset.python;       // the folder of the worker
 
 // --- Python ----------------------------------------------------------------------------------------
 
@@ -18,8 +20,9 @@ function send(explorer) {
     explorer.wanted = null;
     asking.add(explorer);
     try {
+        if (!worker && explorer.live) explorer.say("Python is starting again in this page.");
         worker ??= begin();
-        worker.postMessage(JSON.stringify({ key, explorer: kind, ...wanted }));
+        worker.postMessage(JSON.stringify({ key, explorer: kind, table: explorer.section.dataset.table, ...wanted }));
     } catch (error) {
         return lost(error.message);
     }
@@ -28,18 +31,23 @@ function send(explorer) {
 
 function begin() {
     answered = false;
-    const begun = new Worker("web_worker.js", { type: "module" });
+    const begun = new Worker(`${PYTHON}/web_worker.js`, { type: "module" });
     begun.onmessage = ({ data }) => {
+        if (begun !== worker) return;
         const answer = JSON.parse(data);
         if (answer.stopped) return lost(answer.stopped);
         answered = true;
         const explorer = explorers.find(({ key }) => key === answer.key);
         asking.delete(explorer);
-        explorer.show(answer);
+        try {
+            explorer.show(answer);
+        } catch (error) {
+            explorer.say(`This page and its Python do not fit together (${error.message}). Load the page anew.`);
+        }
         if (explorer.wanted) send(explorer);
         watch();
     };
-    begun.onerror = event => lost(event.message || "its file could not be loaded");
+    begun.onerror = event => begun === worker && lost(event.message || "its file could not be loaded");
     return begun;
 }
 
@@ -74,16 +82,21 @@ class Explorer {
         this.status.textContent = words;
         if (!button) return;
         const again = Object.assign(document.createElement("button"), { type: "button", textContent: button });
-        again.onclick = () => this.begin();
+        again.onclick = () => {
+            this.section.tabIndex = -1;
+            this.section.focus();               // the button goes
+            this.begin(this.asked, true);
+        };
         this.status.append(" ", again);
     }
 
-    begin(wanted = this.asked ?? this.start) {
+    begin(wanted = this.start, agreed = false) {
         this.asked = wanted;
         if (this.live) return ask(this, wanted);
         const missing = obstacle();
         if (missing) return this.tell(`${missing} ${STILL}`);
-        this.tell("Python is starting in this page; in some seconds the controls appear here. The first time it loads 7 MB.");
+        if (navigator.connection?.saveData && !worker && !agreed) return this.tell(`The explorer needs Python in this page, ${SIZE}.`, "Start it");
+        this.tell(`Python is starting in this page; in some seconds the controls appear here. The first time it loads ${SIZE}.`);
         ask(this, wanted);
     }
 
@@ -93,17 +106,22 @@ class Explorer {
     }
 
     say(words) {
-        this.section.querySelector(".sentence").textContent = words;
+        const place = this.section.querySelector(".sentence");
+        if (place) place.textContent = words;
+        else this.tell(words);
     }
 
     goLive() {
         const { section } = this;
         this.live = true;
-        this.status.remove();
+        const focused = section.contains(document.activeElement);
+        section.classList.add("live");
+        this.status.textContent = "The controls of the explorer are here.";       // read out, not seen
         section.querySelector(".still").replaceWith(section.querySelector("template").content);
         this.parts = new Map([...section.querySelectorAll("[data-part]")].map(part => [part.dataset.part, { element: part }]));
         this.controls = [...section.querySelectorAll(".control [name]")];
-        section.addEventListener("input", ({ target }) => target.name && this.move());
+        if (focused) this.controls[0].focus();
+        section.addEventListener("input", ({ target }) => target.name ? this.move() : target.typing = true);
         section.addEventListener("change", ({ target }) => target.dataset.of && this.type(target));
         for (const button of section.querySelectorAll(".presets button"))
             button.onclick = () => ask(this, { preset: button.textContent });
@@ -118,33 +136,43 @@ class Explorer {
         const slider = this.controls.find(({ name }) => name === box.dataset.of);
         if (box.value !== "") slider.value = Math.round(Number(box.value));
         box.value = slider.value;
+        box.typing = false;
         this.move();
     }
 
     show(answer) {
         if (!this.live) this.goLive();
-        if (answer.problem) return this.say(answer.problem);
+        if (answer.problem) {
+            this.copies = false;
+            return this.say(answer.problem);
+        }
         for (const [name, html] of Object.entries(answer.parts)) {
             const part = this.parts.get(name);
-            if (part.html !== html) part.element.innerHTML = part.html = html;
+            if (part.html === html) continue;
+            const scrolled = part.element.firstElementChild?.scrollLeft;
+            part.element.innerHTML = part.html = html;
+            if (scrolled) part.element.firstElementChild.scrollLeft = scrolled;
         }
         this.say(answer.sentence);
         for (const control of this.controls) {
             const now = answer.positions[control.name];
             if (!this.wanted && position(control) !== now) place(control, now);
-            const readout = control.parentElement.querySelector("output, [data-of]"), words = answer.words[control.name];
-            if (readout?.matches("output")) {
-                readout.value = words;
+            const readout = control.parentElement.querySelector(".value, [data-of]"), words = answer.words[control.name];
+            if (readout?.matches(".value")) {
+                readout.textContent = words;
                 control.setAttribute("aria-valuetext", words);
-            } else if (readout && document.activeElement !== readout) readout.value = control.value;
+            } else if (readout && !readout.typing) readout.value = control.value;
         }
         for (const button of this.section.querySelectorAll(".presets button"))
             button.setAttribute("aria-pressed", String(button.textContent === answer.preset));
         this.section.querySelector(".keep code").textContent = answer.code;
         this.setting = answer.setting;
+        if (this.copies && !this.wanted) this.copy();
     }
 
     async copy() {
+        this.copies = asking.has(this);         // then once the answer is here
+        if (this.copies) return;
         const url = new URL(location);
         url.hash = `${this.key}?${new URLSearchParams(this.setting)}`;
         if (url.href !== location.href) history.pushState(null, "", url);
@@ -181,14 +209,15 @@ const explorers = [...document.querySelectorAll(".explorer")].map(section => new
 const linked = new Set();
 
 function follow() {
-    const [, key, query] = location.hash.match(/^#(?:([\w-]+)\?)?(.*=.*)$/) ?? [];
-    const explorer = query && (key ? explorers.find(explorer => explorer.key === key) : explorers[0]);
+    const [, key, setting, alone] = location.hash.match(/^#(?:([\w-]+)\?(.*)|(.*=.*))$/) ?? [];
+    const explorer = key ? explorers.find(explorer => explorer.key === key) : alone && explorers[0];
+    if (!explorer && location.hash.length > 1) return;          // a link to a heading, say
     for (const other of linked) if (other !== explorer) other.begin(other.start);
     linked.clear();
     if (!explorer) return;
     linked.add(explorer);
     explorer.section.scrollIntoView();
-    explorer.begin({ setting: Object.fromEntries(new URLSearchParams(query)) });
+    explorer.begin({ setting: Object.fromEntries(new URLSearchParams(setting ?? alone)) });
 }
 
 // Python starts when the first explorer is a window's height away.
@@ -197,8 +226,7 @@ const near = new IntersectionObserver(seen => {
         if (!isIntersecting) continue;
         near.unobserve(target);
         const explorer = explorers.find(({ section }) => section === target);
-        if (!explorer.asked) navigator.connection?.saveData
-            ? explorer.tell("The explorer needs Python in this page, 7 MB.", "Start it") : explorer.begin();
+        if (!explorer.asked) explorer.begin();
     }
 }, { rootMargin: "100% 0px" });
 

@@ -57,11 +57,12 @@ class _Page:
         """A native control; its position is the number of its value among all of the control's values."""
         control, position = self.explorer.controls[name], self.positions[name]
         label, words = escape(self.explorer.label(name)), escape(control.words(control.positions[position]))
-        this = f'id="{self.key}-{name}" name="{name}" aria-label="{label}"'
+        key = f"{self.key}-{name}"
+        this = f'id="{key}" name="{name}" aria-label="{label}"'
         match control:
             case Switch():
-                return (f'<label class="control switch"><input type="checkbox" {this}{" checked" * position}>'
-                        f"<span>{escape(control.label)}</span></label>")
+                return (f'<div class="control switch"><input type="checkbox" {this}{" checked" * position}>'
+                        f'<label for="{key}">{escape(control.label)}</label></div>')
             case Choice():
                 options = "".join(f"<option{' selected' * (n == position)}>{escape(control.words(value))}</option>"
                                   for n, value in enumerate(control.positions))
@@ -72,8 +73,8 @@ class _Page:
                          f'value="{control.positions[position]}">')
             case _:
                 field = (f'<input type="range" {this} min="0" max="{len(control.positions) - 1}" value="{position}" '
-                         f'aria-valuetext="{words}"><output for="{self.key}-{name}">{words}</output>')
-        return f'<label class="control"><span>{escape(control.label)}</span>{field}</label>'
+                         f'aria-valuetext="{words}"><span class="value" aria-hidden="true">{words}</span>')
+        return f'<div class="control"><label for="{key}">{escape(control.label)}</label>{field}</div>'
 
 
 def shown_by(explorer, state, moved: Moved) -> dict:
@@ -83,8 +84,13 @@ def shown_by(explorer, state, moved: Moved) -> dict:
         "positions": {name: control.positions.index(getattr(state, name)) for name, control in explorer.controls.items()},
         "words": words, "preset": next((name for name, preset in explorer.presets.items() if preset == state), None),
         "parts": moved.parts, SENTENCE: moved.sentence, "code": explorer.code(state),
-        "setting": {name: words[name].replace("−", "-") for name in explorer.changed(state)},
+        "setting": {name: written(explorer.controls[name], getattr(state, name)) for name in explorer.changed(state)},
     }
+
+
+def written(control, value) -> str:
+    """A value as it stands in a link."""
+    return control.words(value).replace("−", "-")
 
 
 # --- under Pyodide -----------------------------------------------------------------------------
@@ -94,7 +100,8 @@ _before: dict[str, object] = {}         # of each explorer on the page, the numb
 
 def use_table(name: str, packed) -> None:
     """Take what torch computed for an explorer from a file of the site."""
-    tables.use(name, json.loads(gzip.decompress(bytes(packed))))
+    packed = bytes(packed)
+    tables.use(name, json.loads(gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed))     # some servers unpack it
 
 
 def answer(asked: str) -> str:

@@ -1,18 +1,21 @@
 // Python for all explorers of a page, in a module worker. A message is one question for web.py's `answer`, as JSON.
-import { loadPyodide } from "./pyodide/pyodide.mjs";
-
-// What is computed by torch cannot be computed here; the site brings it as tables.
-const TABLES = { SignalExplorer: "signal", InferenceExplorer: "inference" };
+import { loadPyodide } from "./pyodide.mjs";
 
 function stop(error) {
-    self.postMessage(JSON.stringify({ stopped: String(error.message ?? error) }));
+    const words = String(error.message ?? error).trim().split("\n").pop();       // of a traceback, what was raised
+    self.postMessage(JSON.stringify({ stopped: words }));
 }
 
-// Where this fails, Pyodide only warns, and waits for ever.
-const instantiate = WebAssembly.instantiateStreaming;
-WebAssembly.instantiateStreaming = async (...given) => {
+async function fetched(file) {
+    const response = await file;
+    if (!response.ok) throw new Error(`${response.url.split("/").pop()} could not be loaded: ${response.status}`);
+    return response.arrayBuffer();
+}
+
+// Pyodide's own way needs a server that names the type of this file, and where it fails, waits for ever.
+WebAssembly.instantiateStreaming = async (file, imports) => {
     try {
-        return await instantiate(...given);
+        return await WebAssembly.instantiate(await fetched(file), imports);
     } catch (error) {
         stop(error);
         throw error;
@@ -20,21 +23,19 @@ WebAssembly.instantiateStreaming = async (...given) => {
 };
 
 async function start() {
-    const python = await loadPyodide({ indexURL: new URL("pyodide/", import.meta.url).href });
+    const python = await loadPyodide({ indexURL: new URL(".", import.meta.url).href });
     return { python, web: python.pyimport("resnote.hosts.web") };
 }
 
 const started = start(), tables = {};
 
 async function table({ python, web }, name) {
-    const response = await fetch(`tables/${name}.json.gz`);
-    if (!response.ok) throw new Error(`its table could not be loaded (${response.status})`);
-    web.use_table(name, python.toPy(new Uint8Array(await response.arrayBuffer())));
+    web.use_table(name, python.toPy(new Uint8Array(await fetched(fetch(new URL(`${name}.json.gz`, import.meta.url))))));
 }
 
 self.onmessage = async ({ data }) => {
     try {
-        const all = await started, name = TABLES[JSON.parse(data).explorer];
+        const all = await started, { table: name } = JSON.parse(data);
         if (name) await (tables[name] ??= table(all, name));
         self.postMessage(all.web.answer(data));
     } catch (error) {

@@ -32,18 +32,11 @@ def browser():
 @pytest.fixture(scope="session")
 def site(pages, tmp_path_factory):
     """The folder that `make site` writes."""
-    import tables as packed
     from browser_python import write_python
+    from tables import write_tables
 
-    from resnote.hosts import tables
-
-    with pytest.MonkeyPatch.context() as patch:
-        if FEW:
-            patch.setattr(packed, "KEPT", tmp_path_factory.mktemp("kept"))
-            for (_, _, name), values in FEW.items():
-                patch.setattr(tables, name, values)
-        packed.write_tables(pages / "tables")
-    write_python(pages / "pyodide")
+    write_python(pages / "python")
+    write_tables(pages / "python", FEW, tmp_path_factory.mktemp("kept") if FEW else None)
     return pages
 
 

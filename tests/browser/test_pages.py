@@ -15,6 +15,7 @@ from save_notebooks import NOTEBOOKS
 from web import WebExplorer, in_browser, in_python, positions, serving
 
 from resnote import explorers
+from resnote.hosts.tables import TABLES
 
 pytestmark = pytest.mark.subject("pages")
 
@@ -80,7 +81,8 @@ def questions(kind):
         places = positions(kind, name)
         states += [replace(first, **{name: place}) for place in (places if len(places) <= 15 else [places[0], places[-1]])]
     states += [kind.State(**{name: choose.choice(positions(kind, name)) for name in kind.controls}) for _ in range(40)]
-    return [{"explorer": kind.__name__, "key": "explorer", "positions": {
+    module = kind.__module__.rpartition(".")[2]
+    return [{"explorer": kind.__name__, "key": "explorer", "table": module if module in TABLES else None, "positions": {
         name: control.positions.index(getattr(state, name)) for name, control in kind.controls.items()}} for state in states]
 
 
@@ -217,6 +219,9 @@ def test_a_link_carries_a_setting_and_back_and_forward_follow(opened):
     explorer.assert_shows(set_to)
     page.evaluate("location.hash = 'width=8'")
     explorer.assert_shows(explorer.kind.setting(width=8))
+    page.locator(".heads a").first.click()      # which is no setting, and takes none away
+    page.wait_for_timeout(300)
+    explorer.assert_shows(explorer.kind.setting(width=8))
     page.evaluate("location.hash = ''")
     explorer.assert_shows(first)
     second = page.context.new_page()            # a second tab does not know of the first
@@ -278,9 +283,9 @@ def test_a_browser_without_workers_or_webassembly_is_told(fresh, address, missin
     assert_still(page, "This browser cannot run Python in a page")
 
 
-@pytest.mark.parametrize("file", ["pyodide/pyodide.mjs", "pyodide/pyodide.asm.wasm", "pyodide/python_stdlib.zip", "web_worker.js"])
+@pytest.mark.parametrize("file", ["pyodide.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "web_worker.js"])
 def test_a_file_that_is_missing_or_cut_short_is_told(fresh, address, site, file):
-    page, whole = fresh(), (site / file).read_bytes()
+    page, whole = fresh(), (site / "python" / file).read_bytes()
     kind = "application/wasm" if file.endswith("wasm") else "text/javascript" if "js" in file else "application/zip"
     for answer in ({"status": 404}, {"body": whole[:len(whole) // 2], "headers": {"content-type": kind}}):
         page.route(f"**/{file}", lambda route: route.fulfill(**answer))
@@ -297,6 +302,19 @@ def test_a_start_that_failed_can_be_tried_again(fresh, address):
     page.unroute_all()
     explorer.box.get_by_role("button", name="Try again").click()
     explorer.wait().assert_shows(explorer.kind.setting())
+
+
+def test_a_reader_who_saves_data_is_asked_first(fresh, address):
+    page, asked = fresh(), []
+    page.add_init_script("Object.defineProperty(navigator, 'connection', {value: {saveData: true}})")
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}/03_bottleneck.html#explorer?width=32")
+    explorer = assert_still(page, "The explorer needs Python in this page, 5 MB")
+    found = Axe().run(page, context={"include": [[".explorer"]]}).response["violations"]
+    assert found == [] and not any("pyodide" in url for url in asked)
+    explorer.box.get_by_role("button", name="Start it").press("Enter")
+    explorer.wait().assert_shows(explorer.kind.setting(width=32))
+    assert explorer.box.locator(":focus").count() == 1 and "controls" in explorer.status()
 
 
 def test_a_worker_that_dies_is_told_and_the_next_move_starts_another(fresh, address):

@@ -17,18 +17,19 @@ from resnote import explorers
 from resnote.hosts import web
 
 
-# The tables would take a minute and a half. Of these controls of (explorer, field, name of its values), they hold the values of all
-# presets and what lies at both ends; with TABLES=all, all of them.
+# The tables would take a minute and a half. Of these controls they hold the values of all presets and what lies at both ends; with
+# TABLES=all, all of them.
 FEW = {} if os.environ.get("TABLES") == "all" else {
-    ("SignalExplorer", "gain", "GAINS"): ("0.1", "0.3", "1 (Xavier)", "√2 (He)", "3", "20"),
-    ("InferenceExplorer", "momentum", "MOMENTA"): ("0.01", "0.05", "0.1", "1", "None"),
-    ("InferenceExplorer", "batch_size", "BATCH_SIZES"): (2, 4, 8, 64, 256)}
+    "signal": {"gains": ("0.1", "0.3", "1 (Xavier)", "√2 (He)", "3", "20")},
+    "inference": {"momenta": ("0.01", "0.05", "0.1", "1", "None"), "batch_sizes": (2, 4, 8, 64, 256)}}
+FIELDS = {("SignalExplorer", "gain"): ("signal", "gains"), ("InferenceExplorer", "momentum"): ("inference", "momenta"),
+          ("InferenceExplorer", "batch_size"): ("inference", "batch_sizes")}
 
 
 def positions(kind, field: str) -> list:
     """The values of a control that the site of these tests can show."""
-    few = [values for (name, control, _), values in FEW.items() if (name, control) == (kind.__name__, field)]
-    return list(few[0]) if few else kind.controls[field].positions
+    table, name = FIELDS.get((kind.__name__, field), (None, None))
+    return list(FEW.get(table, {}).get(name, kind.controls[field].positions))
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -56,11 +57,12 @@ def in_python(questions: list[dict]) -> list[str]:
 def in_browser(page: Page, questions: list[dict]) -> list[str]:
     """What a worker of the page's own kind answers to them."""
     return page.evaluate("""async questions => {
-        const worker = new Worker("web_worker.js", { type: "module" }), answers = [];
+        const worker = new Worker("python/web_worker.js", { type: "module" }), answers = [];
         for (const question of questions) {
             const answer = new Promise((resolve, reject) => {
                 worker.onmessage = ({ data }) => resolve(data);
                 worker.onerror = ({ message }) => reject(new Error(message));
+                setTimeout(() => reject(new Error("no answer within a minute")), 60000);
             });
             worker.postMessage(question);
             answers.push(await answer);
@@ -117,7 +119,7 @@ class WebExplorer:
             const same = (html, element) => { parsed.innerHTML = html; return parsed.innerHTML === element.innerHTML; };
             const value = control => control.type === "checkbox" ? (control.checked ? "on" : "off")
                 : control.type !== "range" ? control.value
-                : control.parentElement.querySelector("output, [data-of]").value.replace("-", "−");
+                : (readout => readout.value ?? readout.textContent)(control.parentElement.querySelector(".value, [data-of]")).replace("-", "−");
             const controls = [...box.querySelectorAll(".control [name]")];
             return Object.entries(expected.parts).every(([name, html]) => same(html, box.querySelector(`[data-part=${name}]`)))
                 && box.querySelector(".sentence").textContent.endsWith(expected.sentence)

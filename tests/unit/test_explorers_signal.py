@@ -104,6 +104,13 @@ def test_a_move_of_the_signal_is_told_with_its_first_and_last_layer():
     assert sci(spread[0]) != sci(spread[-1]) and sci(gradient[0]) != sci(gradient[-1])
 
 
+def test_a_signal_that_was_sent_without_gradients_is_a_signal_as_any_other():
+    forget()
+    with torch.no_grad():
+        without = signals.propagate(3, "tanh", 1.0, False)
+    assert without == signals.propagate(3, "tanh", 1.0, False) and signals.propagate(4, "tanh", 1.0, False).gradient
+
+
 def test_the_signal_is_sent_in_one_thread_and_the_others_come_back(monkeypatch):
     torch.set_num_threads(2)
     seen = []
