@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resnote import counting
 from resnote.settings import SettingError, check_block, check_switch
 
 
@@ -37,11 +38,11 @@ class ZeroPad(nn.Module):
 class _Block(nn.Module):
     """What the three blocks share: checks, the shortcut, and F(x) + x.
 
-    A block lists its convolutions as (in, out, kernel_size, stride, groups); batch norm and ReLU are put
+    A block names the layout of its convolutions, the one that `resnote.counting` counts; batch norm and ReLU are put
     between them here.
     """
 
-    def __init__(self, convolutions, in_channels, width, out_channels, *, kernel_size, stride, bias,
+    def __init__(self, layout, in_channels, width, out_channels, *, kernel_size, stride, bias,
                  batch_norm, shortcut, projection_kernel_size, projection_bias, groups=1):
         super().__init__()
         problem = check_block(in_channels, width, out_channels, None, kernel_size, stride, shortcut,
@@ -51,7 +52,7 @@ class _Block(nn.Module):
         if problem:
             raise SettingError(problem.message)
         self.in_channels = in_channels
-        self.residual = _layers(convolutions, bias, batch_norm)
+        self.residual = _layers(layout(in_channels, width, out_channels, kernel_size, stride, groups), bias, batch_norm)
         self.shortcut = _shortcut(shortcut, in_channels, out_channels, stride, batch_norm,
                                   projection_kernel_size, projection_bias)
         self.relu = nn.ReLU()
@@ -75,8 +76,7 @@ class PlainBlock(_Block):
     def __init__(self, in_channels: int, width: int, out_channels: int, *, kernel_size: int = 3,
                  stride: int = 1, bias: bool = False, batch_norm: bool = True):
         super().__init__(
-            [(in_channels, width, kernel_size, stride, 1), (width, out_channels, kernel_size, 1, 1)],
-            in_channels, width, out_channels, kernel_size=kernel_size, stride=stride, bias=bias,
+            counting.two_spatial, in_channels, width, out_channels, kernel_size=kernel_size, stride=stride, bias=bias,
             batch_norm=batch_norm, shortcut=None, projection_kernel_size=1, projection_bias=False)
 
 
@@ -105,8 +105,7 @@ class BasicBlock(_Block):
                  shortcut: str = "identity", projection_kernel_size: int = 1,
                  projection_bias: bool | None = None):
         super().__init__(
-            [(in_channels, width, kernel_size, stride, 1), (width, out_channels, kernel_size, 1, 1)],
-            in_channels, width, out_channels, kernel_size=kernel_size, stride=stride, bias=bias,
+            counting.two_spatial, in_channels, width, out_channels, kernel_size=kernel_size, stride=stride, bias=bias,
             batch_norm=batch_norm, shortcut=shortcut, projection_kernel_size=projection_kernel_size,
             projection_bias=projection_bias)
 
@@ -124,9 +123,7 @@ class Bottleneck(_Block):
                  shortcut: str = "identity", projection_kernel_size: int = 1,
                  projection_bias: bool | None = None):
         super().__init__(
-            [(in_channels, width, 1, 1, 1), (width, width, kernel_size, stride, groups),
-             (width, out_channels, 1, 1, 1)],
-            in_channels, width, out_channels, kernel_size=kernel_size, stride=stride, bias=bias,
+            counting.squeeze_look_grow, in_channels, width, out_channels, kernel_size=kernel_size, stride=stride, bias=bias,
             batch_norm=batch_norm, shortcut=shortcut, projection_kernel_size=projection_kernel_size,
             projection_bias=projection_bias, groups=groups)
 

@@ -252,7 +252,7 @@ HEADINGS = ("row", "output", "parameters", "formula", "multiply–accumulates", 
 def plain_block(in_channels, width, out_channels, *, size=320, kernel_size=3, stride=1, bias=False,
                 batch_norm=True, strict=True) -> BlockCount:
     """Count two k x k convolutions with a ReLU after each and no shortcut; settings as in `basic_block`."""
-    return _block("plain block", in_channels, width, out_channels, _two_spatial, size, kernel_size, stride, 1, bias,
+    return _block("plain block", in_channels, width, out_channels, two_spatial, size, kernel_size, stride, 1, bias,
                   batch_norm, None, 1, None, strict)
 
 
@@ -278,7 +278,7 @@ def basic_block(in_channels, width, out_channels, *, size=320, kernel_size=3, st
         for sizes that are not whole numbers of 1 or more, and switches that are not True or False; and, when
         strict, for an even kernel and for an F(x) and a shortcut that cannot be added.
     """
-    return _block("basic block", in_channels, width, out_channels, _two_spatial, size, kernel_size, stride, 1, bias,
+    return _block("basic block", in_channels, width, out_channels, two_spatial, size, kernel_size, stride, 1, bias,
                   batch_norm, shortcut, projection_kernel_size, projection_bias, strict)
 
 
@@ -291,19 +291,29 @@ def bottleneck(in_channels, width, out_channels, *, size=320, kernel_size=3, str
     width: with 32 it is ResNeXt's (Xie et al. 2017, Fig. 3c). The stride stands on the k x k convolution,
     as in torchvision (the authors' own code has it on the first 1x1).
     """
-    return _block("bottleneck", in_channels, width, out_channels, _squeeze_look_grow, size, kernel_size, stride, groups,
+    return _block("bottleneck", in_channels, width, out_channels, squeeze_look_grow, size, kernel_size, stride, groups,
                   bias, batch_norm, shortcut, projection_kernel_size, projection_bias, strict)
 
 
-# The convolutions of F(x), each as (out_channels, kernel_size, stride, groups).
+class Convolution(NamedTuple):
+    """One convolution of F(x), as `_block` here counts and `resnote.blocks` builds it; the padding keeps odd kernels' size."""
+
+    in_channels: int
+    out_channels: int
+    kernel_size: int
+    stride: int = 1
+    groups: int = 1
 
 
-def _two_spatial(width, out_channels, kernel_size, stride, _groups):
-    return (width, kernel_size, stride, 1), (out_channels, kernel_size, 1, 1)
+def two_spatial(in_channels, width, out_channels, kernel_size, stride, _groups) -> list[Convolution]:
+    """F(x) of a plain and of a basic block."""
+    return [Convolution(in_channels, width, kernel_size, stride), Convolution(width, out_channels, kernel_size)]
 
 
-def _squeeze_look_grow(width, out_channels, kernel_size, stride, groups):
-    return (width, 1, 1, 1), (width, kernel_size, stride, groups), (out_channels, 1, 1, 1)
+def squeeze_look_grow(in_channels, width, out_channels, kernel_size, stride, groups) -> list[Convolution]:
+    """F(x) of a bottleneck."""
+    return [Convolution(in_channels, width, 1), Convolution(width, width, kernel_size, stride, groups),
+            Convolution(width, out_channels, 1)]
 
 
 def _block(name, in_channels, width, out_channels, layers, size, kernel_size, stride, groups, bias, batch_norm,
@@ -317,8 +327,8 @@ def _block(name, in_channels, width, out_channels, layers, size, kernel_size, st
         raise SettingError(problem.message)
 
     residual, shape = [], x
-    convolutions = layers(width, out_channels, kernel_size, stride, groups)
-    for number, (channels, kernel, step, parts) in enumerate(convolutions, start=1):
+    convolutions = layers(in_channels, width, out_channels, kernel_size, stride, groups)
+    for number, (_, channels, kernel, step, parts) in enumerate(convolutions, start=1):
         row = conv2d(shape, channels, kernel, stride=step, padding=kernel // 2, groups=parts, bias=bias,
                      name=f"conv{number}")
         residual.append(row)
