@@ -17,17 +17,11 @@ FUNCTIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "ReLU": torch.relu}
 DEEPEST, UNITS, IMAGES = 60, 64, 128
 
 
-class Profile(NamedTuple):
-    """Of each layer: spread of a unit's output over the images, mean over the units; norm of the weights' gradient."""
-
-    spread: tuple[float, ...]
-    gradient: tuple[float, ...]
-
-
 @one_thread()
-def propagate(depth: int, activation: str, gain: float, batch_norm: bool) -> Profile:
+def propagate(depth: int, activation: str, gain: float, batch_norm: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Send 128 scanned digits forward and the cross-entropy's gradient back, at initialisation (seed 0).
 
+    Of each layer, the spread of a unit's output over the images, mean over the units, and the norm of the weights' gradient.
     In float64: a signal that has all but vanished would be float32's rounding.
 
     Parameters
@@ -50,7 +44,7 @@ def propagate(depth: int, activation: str, gain: float, batch_norm: bool) -> Pro
 
 @lru_cache(maxsize=2048)
 @torch.enable_grad()            # what is kept has to serve a later call, too
-def _profile(depth, activation, gain, batch_norm) -> Profile:
+def _profile(depth, activation, gain, batch_norm):
     _, labels, _, last = _signal()
     passed = _forward(activation, gain, batch_norm)
     while len(passed) < depth:
@@ -58,7 +52,7 @@ def _profile(depth, activation, gain, batch_norm) -> Profile:
     weights, outputs, spread = zip(*passed[:depth])
     loss = F.cross_entropy(outputs[-1] @ last.T, labels)
     gradients = torch.autograd.grad(loss, weights, retain_graph=True)       # kept for the next depth
-    return Profile(spread, tuple(gradient.norm().item() for gradient in gradients))
+    return spread, tuple(gradient.norm().item() for gradient in gradients)
 
 
 class Passed(NamedTuple):

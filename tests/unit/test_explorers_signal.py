@@ -32,7 +32,7 @@ def test_the_signal_is_the_one_that_a_loop_by_hand_sends(activation, gain, value
     name = {torch.tanh: "tanh", torch.sigmoid: "sigmoid", torch.relu: "ReLU"}[activation]
     state = signal.State(depth=3, activation=name, gain=gain, batch_norm=batch_norm)
     images, labels, directions, last = signals._signal()
-    sent = signals.propagate(3, name, value, batch_norm)
+    sent = signal.Profile(*signals.propagate(3, name, value, batch_norm))
     x, weights = images, [(w * value / 8).requires_grad_() for w in directions[:3]]
     for n, weight in enumerate(weights):
         z = x @ weight.T
@@ -57,7 +57,7 @@ def test_a_depth_shows_the_same_whatever_was_shown_before():
     again = [signals.propagate(depth, "tanh", 1.2, True) for depth in depths]
     for depth, found in zip(depths, again):
         forget()
-        assert signals.propagate(depth, "tanh", 1.2, True) == found and len(found.spread) == len(found.gradient) == depth
+        assert signals.propagate(depth, "tanh", 1.2, True) == found and len(found[0]) == len(found[1]) == depth
 
 
 def test_presets_show_what_their_names_say():
@@ -108,7 +108,7 @@ def test_a_signal_that_was_sent_without_gradients_is_a_signal_as_any_other():
     forget()
     with torch.no_grad():
         without = signals.propagate(3, "tanh", 1.0, False)
-    assert without == signals.propagate(3, "tanh", 1.0, False) and signals.propagate(4, "tanh", 1.0, False).gradient
+    assert without == signals.propagate(3, "tanh", 1.0, False) and signals.propagate(4, "tanh", 1.0, False)
 
 
 def test_the_signal_is_sent_in_one_thread_and_the_others_come_back(monkeypatch):
