@@ -17,7 +17,7 @@ from web import WebExplorer, in_browser, in_python, positions, serving
 from resnote import explorers
 from resnote.hosts.tables import TABLES
 
-pytestmark = pytest.mark.subject("pages")
+pytestmark = pytest.mark.subject("pages", needs=["explorers"])
 
 LESSONS = {"00_start_here": "LineExplorer", "01_plain_networks": "SignalExplorer", "02_residual_block": "BlockExplorer",
            "03_bottleneck": "BottleneckExplorer", "04_batch_norm_training": "NormalizationExplorer",

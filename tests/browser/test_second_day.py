@@ -145,7 +145,7 @@ def test_a_lesson_saved_without_being_run_shows_stills(lab, lesson, reopen):
     assert_stills(notebook, lesson, "not_run_trusted")
 
 
-@pytest.mark.subject("pages")
+@pytest.mark.subject("pages", needs=["explorers"])
 def test_no_page_is_cut_off_on_paper(browser, site):
     """As wide as A4 between its margins, where nothing scrolls."""
     page = browser.new_page(viewport={"width": 700, "height": 1000})

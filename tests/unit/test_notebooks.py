@@ -148,6 +148,7 @@ class Images(HTMLParser):
 
 
 @lessons
+@pytest.mark.subject("pages", needs=["explorers"])
 def test_the_lessons_page_shows_every_picture_with_alt_text_and_fetches_none(path, pages):
     images = Images((pages / f"{path.stem}.html").read_text(encoding="utf-8")).found
     saved = sum(len(Images(html_outputs(cell)).found) for cell in code_cells(path))

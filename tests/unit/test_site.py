@@ -15,6 +15,8 @@ from resnote.explorers import BottleneckExplorer, inference, signal
 from resnote import explorers
 from resnote.hosts import web
 
+pytestmark = pytest.mark.subject("pages", needs=["explorers"])
+
 
 def texts(pages):
     return {page.stem: page.read_text(encoding="utf-8") for page in pages.glob("*.html")}
