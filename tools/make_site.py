@@ -34,6 +34,8 @@ from resnote.text import SCROLLS
 
 HOST = ROOT / "resnote" / "hosts"
 STATUS = "The picture is a still. It moves where the page comes from a web server and scripts are allowed, and in JupyterLab."
+ON_A_PAGE = ('This page shows the lesson as it was run. Explorers move and questions answer here; to run its cells and to answer its exercises, '
+             'open it in JupyterLab: <a href="index.html#jupyterlab">how</a>.')
 HIGHLIGHT = Highlight2HTML()
 
 
@@ -102,7 +104,7 @@ def question(asked: Prediction, key: str) -> str:
 
 def code(lesson: Lesson, cell) -> str:
     """A code cell and what it put out."""
-    if guess := re.fullmatch(r"guesses\.(\w+)", cell.source):
+    if guess := re.search(r"^guesses\.(\w+)$", cell.source, re.M):
         guesses = import_module(f"resnote.exercises.lesson_{lesson.name[:2]}").guesses
         return question(getattr(guesses, guess[1]), cell.id)
     shown = explorer_in(cell)
@@ -117,7 +119,8 @@ def code(lesson: Lesson, cell) -> str:
 def body(lesson: Lesson) -> str:
     html = "".join(f'<div class="words">{markdown(cell.source)}</div>' if cell.cell_type == "markdown" else
                    f'<div class="code">{code(lesson, cell)}</div>' for cell in lesson.cells)
-    return re.sub(r"<p>Lessons: .*?</p>", "", html, count=1)        # each page has its own way through the course
+    # Each page has its own way through the course.
+    return re.sub(r"<p>Lessons: .*?</p>", f'<p class="open">{ON_A_PAGE}</p>', html, count=1)
 
 
 # --- pages -----------------------------------------------------------------------------------------
@@ -208,7 +211,8 @@ def start_page(repository: str, **site) -> str:
     main = f"""<h1>Residual networks, seen</h1>
 <p>Why are residual networks (ResNets) built as they are? In six lessons you guess, run, move a slider, and watch shapes, parameters and
 pictures change together. What a lesson computes is asserted by a cell that would fail if it were false. This explorer is lesson 02's: a
-residual block, which adds its input to the output of its layers. Set another number of output channels, and the addition fails.</p>
+residual block, which adds its input to the output of its layers. Set 63
+output channels, and the addition fails; set 1, and bare PyTorch adds without a word.</p>
 {explorer(top, "explorer")}
 <h2 id="lessons">The way through the course</h2>
 <p>For anyone who has trained one small network in PyTorch. Read it here, with explorers and questions; to run and change code, and for the

@@ -104,7 +104,7 @@ def test_a_setting_that_the_controls_do_not_have_is_refused_in_words(setting, wo
         BottleneckExplorer(**setting)
 
 
-@pytest.mark.parametrize("name", explorers.__all__)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.subject(name)) for name in explorers.__all__])
 def test_the_line_that_an_explorer_prints_makes_it_again(name):
     kind = getattr(explorers, name)
     assert repr(kind()) == f"{name}()"
@@ -128,7 +128,7 @@ def test_the_numbers_of_a_move_are_computed_once(monkeypatch):
     assert asked == [replace(State(), side=32), PRESETS["The article's tables"]]
 
 
-@pytest.mark.parametrize("name", explorers.__all__)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.subject(name)) for name in explorers.__all__])
 def test_the_layout_holds_every_control_and_every_part_once(name):
     kind = getattr(explorers, name)
     placed = list(names_in(kind.layout))
@@ -138,7 +138,7 @@ def test_the_layout_holds_every_control_and_every_part_once(name):
     assert all(getattr(state, field) in control.positions for state in kind.presets.values() for field, control in kind.controls.items())
 
 
-@pytest.mark.parametrize("name", explorers.__all__)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.subject(name)) for name in explorers.__all__])
 def test_the_view_of_every_explorer_is_kept_out_of_the_saved_file(name, monkeypatch):
     kept = []
     monkeypatch.setattr(saved.KeepsStill, "__init__", lambda self, shown: kept.append(shown))
