@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = map(str, (ROOT / "tests" / "browser", ROOT / "tests", ROOT / "tools"))
 from browser_python import write_python  # noqa: E402
 from lab import Slider, launch_chromium, measure_latency, open_notebook, running_lab, watch_flicker  # noqa: E402
-from make_site import explorer, write_pages  # noqa: E402
+from make_site import explorer, lessons, page, write_pages  # noqa: E402
 from tables import write_tables  # noqa: E402
 from web import WebExplorer, serving  # noqa: E402
 
@@ -126,8 +126,8 @@ def make_page(site: Path) -> None:
     write_python(site / "python")
     write_tables(site / "python")
     shown = "".join(explorer(each, way) for way, each in ON_A_PAGE.items())
-    (site / "latency.html").write_text('<!doctype html><html data-python="python"><meta charset="utf-8"><link rel="stylesheet" href="web.css">'
-                                       f'<script defer src="web.js"></script><main>{shown}</main>', encoding="utf-8")
+    html = page("latency", "Every explorer", shown, here="latency", course=lessons(), url="", python="python")
+    (site / "latency.html").write_text(html, encoding="utf-8")
 
 
 def measure(notebook, web, moves: int):

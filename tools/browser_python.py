@@ -39,7 +39,7 @@ def fetched(kept: Path = KEPT) -> Path:
             except (OSError, subprocess.CalledProcessError) as error:
                 raise SystemExit(f"Pyodide {VERSION} could not be fetched ({error}). The site needs npm and a network once; or "
                                  f"put npm's package there yourself: {package}") from None
-            _keep(Path(folder, package.name), package)
+            keep(Path(folder, package.name).read_bytes(), package)
     found = sha256(package.read_bytes()).hexdigest()
     if found != SHA256:
         raise SystemExit(f"{package} has the SHA-256 {found}, and {SHA256} was recorded. Remove the file, and it is fetched anew; "
@@ -82,19 +82,19 @@ def _bytecode(package: Path, resnote: Path) -> Path:
         made_of.update(part.read_bytes())
     kept = KEPT / f"python-{made_of.hexdigest()[:16]}.zip"
     if not kept.exists():
-        half = package / "python.zip"
+        made = package / "python.zip"
         try:
-            subprocess.run([shutil.which("node") or "node", TOOLS / "bytecode.mjs", package, resnote, half], check=True)
+            subprocess.run([shutil.which("node") or "node", TOOLS / "bytecode.mjs", package, resnote, made], check=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise SystemExit(f"The modules of the pages could not be compiled ({error}). The site needs Node 18 or later, which comes "
                              "with npm.") from None
-        _keep(half, kept)
+        keep(made.read_bytes(), kept)
     return kept
 
 
-def _keep(file: Path, place: Path) -> None:
-    """Copy a file to its place at one stroke, whoever does the same at this moment."""
+def keep(content: bytes, place: Path) -> None:
+    """Write a file at one stroke, whoever does the same at this moment."""
     handle, half = tempfile.mkstemp(dir=place.parent)
-    with os.fdopen(handle, "wb") as copy:
-        copy.write(file.read_bytes())
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
     os.replace(half, place)

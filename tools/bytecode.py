@@ -16,11 +16,12 @@ from resnote.hosts import tables, web  # noqa: E402
 
 # Tables of one setting, so that what torch computes can be asked for.
 signal, inference = explorers.SignalExplorer.setting(), explorers.InferenceExplorer.setting()
-tables.use("signal", {f"{signal.activation}, {signal.gain}, {signal.batch_norm}": {"spread": [1.0] * 60, "gradients": [[1.0] * 60] * 60}})
+tables.use("signal", {tables.key(signal.activation, signal.gain, signal.batch_norm): {"spread": [1.0] * 60, "gradients": [[1.0] * 60] * 60}})
+shown = tables.key(inference.momentum, inference.batch_size, inference.learning)
 tables.use("inference", {
-    "walks": {f"{inference.momentum}, {inference.batch_size}, {inference.learning}": [[[1.0] * 200, [1.0] * 201, [1.0] * 201]] * 2},
-    "right": {f"{inference.momentum}, {inference.batch_size}, {inference.learning}": [[1, 1, 1]] * 201},
-    "sizes": {f"{inference.batch_size}": [1, 1]}})
+    "walks": {shown: [[[1.0] * 200, [1.0] * 201, [1.0] * 201]] * 2},
+    "right": {shown: [[1, 1, 1]] * 201},
+    "sizes": {tables.key(inference.batch_size): [1, 1]}})
 
 for name in explorers.__all__:          # a state, and a setting that is refused: both must find what they import
     for setting, wanted in (({}, "parts"), ({"unknown": ""}, "There is no setting")):

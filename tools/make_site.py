@@ -87,7 +87,7 @@ def explorer(shown: explorers.base.Explorer, key: str) -> str:
     """An explorer's still, and what takes its place once Python runs."""
     module = type(shown).__module__.rpartition(".")[2]
     table = f' data-table="{module}"' if module in TABLES else ""
-    setting = json.dumps({name: str(getattr(shown.start, name)) for name in shown.changed(shown.start)})
+    setting = json.dumps(web.link_setting(shown, shown.start))
     return (f'<div class="explorer" id="{key}" role="group" aria-label="Explorer" data-explorer="{type(shown).__name__}" '
             f'data-setting="{escape(setting)}"{table}><div class="still">{shown.still(shown.numbers(shown.start))}</div>'
             f'<template>{web.live(shown, key)}</template><p class="status" role="status">{STATUS}</p></div>')
@@ -95,7 +95,7 @@ def explorer(shown: explorers.base.Explorer, key: str) -> str:
 
 def question(asked: Prediction, key: str) -> str:
     """A question with its answer folded away, and what takes its place where scripts run."""
-    choices = "".join(f'<label><input type="radio" name="{key}">{"<template>"}{asked.reply(choice)._repr_html_()}</template>'
+    choices = "".join(f'<label><input type="radio" name="{key}"><template>{asked.reply(choice)._repr_html_()}</template>'
                       f"<span>{escape(choice)}</span></label>" for choice in asked.choices)
     return (f'<div class="question"><div class="still">{asked.still()}</div><template><fieldset>'
             f"<legend><b>Your guess:</b> {escape(asked.question)}</legend>{choices}</fieldset>"

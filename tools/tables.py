@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
-from browser_python import KEPT, ROOT
+from browser_python import KEPT, ROOT, keep
 
 from resnote.hosts.tables import TABLES, made
 
@@ -28,11 +26,7 @@ def kept_in() -> Path:
 
 
 def _write(name: str, file: Path, only: dict) -> None:
-    packed = gzip.compress(json.dumps(made(name, **only), separators=(",", ":"), ensure_ascii=False).encode(), mtime=0)
-    handle, half = tempfile.mkstemp(dir=file.parent)
-    with os.fdopen(handle, "wb") as written:
-        written.write(packed)
-    os.replace(half, file)
+    keep(gzip.compress(json.dumps(made(name, **only), separators=(",", ":"), ensure_ascii=False).encode(), mtime=0), file)
 
 
 def write_tables(target: Path, only: dict | None = None, kept: Path | None = None) -> None:

@@ -177,10 +177,15 @@ class Explorer:
     @classmethod
     def code(cls, state) -> str:
         """The line of Python that shows the explorer in this state."""
-        for name, preset in cls.presets.items():
-            if preset == state:
-                return f"{cls.__name__}()" if preset == cls.setting() else f"{cls.__name__}({name!r})"
+        preset = cls.preset_of(state)
+        if preset is not None:
+            return f"{cls.__name__}()" if state == cls.setting() else f"{cls.__name__}({preset!r})"
         return f"{cls.__name__}({', '.join(f'{name}={getattr(state, name)!r}' for name in cls.changed(state))})"
+
+    @classmethod
+    def preset_of(cls, state) -> str | None:
+        """The name of the preset that a state is; None where it is none."""
+        return next((name for name, preset in cls.presets.items() if preset == state), None)
 
     @classmethod
     def changed(cls, state) -> list[str]:
@@ -249,8 +254,7 @@ def _position(name, control, value):
     for position in control.positions:
         try:
             if isinstance(value, str):
-                words = control.words(position)
-                if value in (words, words.replace("−", "-"), str(position)):
+                if value in (control.words(position), plain_words(control, position), str(position)):
                     return position
             elif is_boolean(position) == is_boolean(value) and position == value:       # True == 1
                 return position
@@ -260,6 +264,17 @@ def _position(name, control, value):
         raise SettingError(f"{name} is {value!r}; it must be a whole number from {control.low} to {control.high}.")
     known = list(map(repr, control.positions))
     raise SettingError(f"{name} is {value!r}; use one of {', '.join(known if len(known) < 30 else [*known[:3], '…', known[-1]])}.")
+
+
+def plain_words(control: Control, value) -> str:
+    """A value in words that can be typed: with a hyphen for the minus sign."""
+    return control.words(value).replace("−", "-")
+
+
+def cannot_draw(error: Exception) -> str:
+    """What a host says where a setting could not be drawn."""
+    return (f"The explorer could not draw this setting ({type(error).__name__}: {error}). "
+            "Move the last control back, or choose a preset, and it goes on.")
 
 
 def names_in(layout):

@@ -10,7 +10,7 @@ from html import escape
 
 import ipywidgets as widgets
 
-from resnote.explorers.base import Choice, Column, Columns, Explorer, Line, Slider, Steps, words_of
+from resnote.explorers.base import Choice, Column, Columns, Explorer, Line, Slider, Steps, cannot_draw, words_of
 from resnote.hosts.names import GROUP, NAMED, REGION, STEPS, ControlNames
 from resnote.hosts.saved import KeepsStill, bundle
 
@@ -108,13 +108,11 @@ class Lab:
             self.state, self._numbers = state, moved.numbers
         except Exception as error:
             self.state = None        # no preset is pressed, so that each can be chosen
-            html = dict.fromkeys(self.views, "") | {"live": _live(
-                f"The explorer could not draw this setting ({type(error).__name__}: {error}). "
-                "Move the last control back, or choose a preset, and it goes on.")}
+            html = dict.fromkeys(self.views, "") | {"live": _live(cannot_draw(error))}
         for part, view in self.views.items():
             view.value = html[part]
         with self._quietly():
-            self.presets.value = next((n for n, s in self.explorer.presets.items() if s == self.state), None)
+            self.presets.value = self.explorer.preset_of(self.state)
 
     @contextmanager
     def _quietly(self):

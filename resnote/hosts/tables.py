@@ -22,7 +22,8 @@ def use(name: str, table: dict) -> None:
     TABLES[name][1](table)
 
 
-def _key(*settings) -> str:
+def key(*settings) -> str:
+    """The place of these settings in a table."""
     return ", ".join(map(str, settings))
 
 
@@ -33,13 +34,13 @@ def _signal(activations=ACTIVATIONS, gains=GAINS):
     table = {}
     for setting in product(activations, gains, (False, True)):
         profiles = [signal.propagate(signal.State(depth, *setting)) for depth in range(1, DEEPEST + 1)]
-        table[_key(*setting)] = {"spread": profiles[-1].spread, "gradients": [profile.gradient for profile in profiles]}
+        table[key(*setting)] = {"spread": profiles[-1].spread, "gradients": [profile.gradient for profile in profiles]}
     return table
 
 
 def _use_signal(table):
     def propagate(state):
-        found = table[_key(state.activation, state.gain, state.batch_norm)]
+        found = table[key(state.activation, state.gain, state.batch_norm)]
         return signal.Profile(found["spread"][:state.depth], found["gradients"][state.depth - 1])
 
     signal.propagate = propagate
@@ -52,24 +53,24 @@ def _inference(batch_sizes=BATCH_SIZES, momenta=MOMENTA):
     table = {"walks": {}, "right": {}, "sizes": {}}
     for size, learning, momentum in product(batch_sizes, (False, True), momenta):
         state = inference.State(momentum, size, STEPS, learning)
-        table["walks"][_key(momentum, size, learning)] = [walk[2:] for walk in inference.walks(state)]
-        table["sizes"][_key(size)] = inference.right(state)[3:]
+        table["walks"][key(momentum, size, learning)] = [walk[2:] for walk in inference.walks(state)]
+        table["sizes"][key(size)] = inference.right(state)[3:]
     for size, learning, seen in product(batch_sizes, (False, True), range(STEPS + 1)):
         for momentum in momenta:          # innermost, since two of the three counts do not know it
             right = inference.right(inference.State(momentum, size, seen, learning))
-            table["right"].setdefault(_key(momentum, size, learning), []).append(right[:3])
+            table["right"].setdefault(key(momentum, size, learning), []).append(right[:3])
     return table
 
 
 def _use_inference(table):
     def walks(state):
-        seen, found = state.seen, table["walks"][_key(state.momentum, state.batch_size, state.learning)]
+        seen, found = state.seen, table["walks"][key(state.momentum, state.batch_size, state.learning)]
         return tuple(inference.Walk(name, axes, batches[:seen], running[:seen + 1], population[:seen + 1 if state.learning else None])
                      for (name, axes), (batches, running, population) in zip(inference.AXES.items(), found))
 
     def right(state):
-        found = table["right"][_key(state.momentum, state.batch_size, state.learning)]
-        return inference.Right(*found[state.seen], *table["sizes"][_key(state.batch_size)])
+        found = table["right"][key(state.momentum, state.batch_size, state.learning)]
+        return inference.Right(*found[state.seen], *table["sizes"][key(state.batch_size)])
 
     inference.walks, inference.right = walks, right
 

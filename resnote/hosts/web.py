@@ -11,7 +11,7 @@ import json
 from html import escape
 
 from resnote import explorers
-from resnote.explorers.base import Choice, Column, Columns, Explorer, Line, Moved, Slider, Switch
+from resnote.explorers.base import Choice, Column, Columns, Explorer, Line, Moved, Slider, Switch, cannot_draw, plain_words
 from resnote.hosts import tables
 from resnote.settings import SettingError
 
@@ -82,15 +82,15 @@ def shown_by(explorer, state, moved: Moved) -> dict:
     words = {name: control.words(getattr(state, name)) for name, control in explorer.controls.items()}
     return {
         "positions": {name: control.positions.index(getattr(state, name)) for name, control in explorer.controls.items()},
-        "words": words, "preset": next((name for name, preset in explorer.presets.items() if preset == state), None),
+        "words": words, "preset": explorer.preset_of(state),
         "parts": moved.parts, SENTENCE: moved.sentence, "code": explorer.code(state),
-        "setting": {name: written(explorer.controls[name], getattr(state, name)) for name in explorer.changed(state)},
+        "setting": link_setting(explorer, state),
     }
 
 
-def written(control, value) -> str:
-    """A value as it stands in a link."""
-    return control.words(value).replace("−", "-")
+def link_setting(explorer, state) -> dict[str, str]:
+    """What a link says of a state: the fields that are not the first preset's, in words."""
+    return {name: plain_words(explorer.controls[name], getattr(state, name)) for name in explorer.changed(state)}
 
 
 # --- under Pyodide -----------------------------------------------------------------------------
@@ -126,6 +126,5 @@ def answer(asked: str) -> str:
     except SettingError as error:
         problem = f"The setting in the link cannot be shown. {error}"
     except Exception as error:
-        problem = (f"The explorer could not draw this setting ({type(error).__name__}: {error}). "
-                   "Move the last control back, or choose a preset, and it goes on.")
+        problem = cannot_draw(error)
     return json.dumps({"key": key, "problem": problem})

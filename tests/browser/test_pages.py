@@ -12,6 +12,7 @@ from lab import screenshot
 from page import SCREENSHOTS
 from playwright.sync_api import expect
 from save_notebooks import NOTEBOOKS
+from test_lessons import EXPLORERS
 from web import WebExplorer, in_browser, in_python, positions, serving
 
 from resnote import explorers
@@ -19,9 +20,7 @@ from resnote.hosts.tables import TABLES
 
 pytestmark = pytest.mark.subject("pages", needs=["explorers"])
 
-LESSONS = {"00_start_here": "LineExplorer", "01_plain_networks": "SignalExplorer", "02_residual_block": "BlockExplorer",
-           "03_bottleneck": "BottleneckExplorer", "04_batch_norm_training": "NormalizationExplorer",
-           "05_batch_norm_inference": "InferenceExplorer"}
+LESSONS = list(EXPLORERS)
 PAGES = ["index", *LESSONS]
 
 
@@ -86,7 +85,7 @@ def questions(kind):
         name: control.positions.index(getattr(state, name)) for name, control in kind.controls.items()}} for state in states]
 
 
-@pytest.mark.parametrize("name", LESSONS.values())
+@pytest.mark.parametrize("name", [kind.__name__ for kind in EXPLORERS.values()])
 def test_a_page_answers_every_move_with_the_words_and_pictures_of_python_with_torch(opened, name):
     asked = questions(getattr(explorers, name))
     found, expected = in_browser(opened("index"), asked), in_python(asked)
@@ -174,7 +173,7 @@ def test_axe_finds_nothing_in_light_nor_dark_and_no_page_is_wider_than_its_windo
 def test_the_way_through_the_course_leads_on(opened):
     page = opened("index")
     page.get_by_role("link", name="00 · Start here").first.click()
-    for lesson in list(LESSONS)[1:]:
+    for lesson in LESSONS[1:]:
         page.locator("a[rel=next]").click()
         page.wait_for_url(f"**/{lesson}.html")
         assert page.locator("header [aria-current=page]").inner_text().startswith(lesson[:2])
@@ -340,4 +339,4 @@ def test_no_page_asked_another_host_and_nothing_went_wrong(opened, address):
 
 
 def test_every_lesson_has_its_page_here():
-    assert list(LESSONS) == [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
+    assert LESSONS == [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb"))]

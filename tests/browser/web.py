@@ -72,6 +72,14 @@ def in_browser(page: Page, questions: list[dict]) -> list[str]:
     }""", [json.dumps(question) for question in questions])
 
 
+# Of an explorer's box and {part: HTML}, the parts that show another picture.
+OTHER_PICTURES = """(box, parts) => Object.entries(parts).filter(([name, html]) => {
+    const parsed = document.createElement("div");
+    parsed.innerHTML = html;
+    return parsed.innerHTML !== box.querySelector(`[data-part=${name}]`).innerHTML;
+}).map(([name]) => name)"""
+
+
 class WebExplorer:
     """One explorer on a page."""
 
@@ -98,15 +106,7 @@ class WebExplorer:
 
     def assert_pictures(self, state) -> None:
         """The parts of the picture are those of the state."""
-        expected = self.kind.move(None, state).parts
-        found = self.box.evaluate("""(box, expected) => {
-            const parsed = document.createElement("div");
-            return Object.entries(expected).filter(([name, html]) => {
-                parsed.innerHTML = html;
-                return parsed.innerHTML !== box.querySelector(`[data-part=${name}]`).innerHTML;
-            }).map(([name]) => name);
-        }""", expected)
-        assert found == []
+        assert self.box.evaluate(OTHER_PICTURES, self.kind.move(None, state).parts) == []
 
     def assert_shows(self, state, timeout: float = 10_000) -> None:
         """Controls, pictures, sentence, pressed preset and line of code are those of the state."""
@@ -115,13 +115,12 @@ class WebExplorer:
                     "words": {name: control.words(getattr(state, name)) for name, control in self.kind.controls.items()},
                     "pressed": [name for name, preset in self.kind.presets.items() if preset == state]}
         self.page.wait_for_function("""({key, expected}) => {
-            const box = document.getElementById(key), parsed = document.createElement("div");
-            const same = (html, element) => { parsed.innerHTML = html; return parsed.innerHTML === element.innerHTML; };
+            const box = document.getElementById(key), otherPictures = """ + OTHER_PICTURES + """;
             const value = control => control.type === "checkbox" ? (control.checked ? "on" : "off")
                 : control.type !== "range" ? control.value
                 : (readout => readout.value ?? readout.textContent)(control.parentElement.querySelector(".value, [data-of]")).replace("-", "−");
             const controls = [...box.querySelectorAll(".control [name]")];
-            return Object.entries(expected.parts).every(([name, html]) => same(html, box.querySelector(`[data-part=${name}]`)))
+            return otherPictures(box, expected.parts).length === 0
                 && box.querySelector(".sentence").textContent.endsWith(expected.sentence)
                 && box.querySelector(".keep code").textContent === expected.code
                 && controls.every(control => value(control) === expected.words[control.name])

@@ -13,6 +13,7 @@ from save_notebooks import NOTEBOOKS
 
 from resnote.explorers import BottleneckExplorer, inference, signal
 from resnote import explorers
+from resnote.explorers.base import plain_words
 from resnote.hosts import web
 
 pytestmark = pytest.mark.subject("pages", needs=["explorers"])
@@ -137,5 +138,5 @@ def test_each_position_of_each_control_finds_its_way_through_a_link(name):
     kind = getattr(explorers, name)
     for field, control in kind.controls.items():
         for value in control.positions:
-            written = web.written(control, value)
+            written = plain_words(control, value)
             assert getattr(kind.setting(**{field: written}), field) == value, (field, written)
