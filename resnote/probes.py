@@ -103,6 +103,56 @@ def probe(network: nn.Module, images: Tensor, labels: Tensor | None = None, *,
     return [replace(stats, gradient=norms.get(module)) for module, stats in seen]
 
 
+@torch.inference_mode(False)
+@one_thread()
+def agreement(network: nn.Module, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], *,
+              statistics: str = "batch") -> dict[str, float]:
+    """Whether two batches ask for the same step: the cosine between their gradients, layer by layer.
+
+    Both batches' cross-entropies are sent back through the network. For the weight of each Conv2d and Linear module
+    the cosine between the two gradients is 1 where both ask for the same direction, 0 where the directions have
+    nothing in common, and −1 where they are opposite. Balduzzi et al. (2017, arXiv:1702.08591) call gradients
+    shattered that differ from input to input like noise.
+
+    Parameters
+    ----------
+    first, second : (images, labels) each, (N, C, H, W) and (N); the batches may differ in size
+    statistics : that batch norm uses, 'batch' (each batch its own) or 'running'
+
+    Returns
+    -------
+    {name of the module: cosine}, in the order of ``network.named_modules()``; 0 where a gradient is 0. Frozen weights
+    and modules that the forward pass does not call are left out.
+
+    Dropout is off. Parameters, their ``grad``, buffers and modes stay as they were.
+
+    Raises
+    ------
+    SettingError
+        (a ValueError) for images and labels that do not fit, and for a network that cannot be measured.
+    """
+    check_network(network)
+    check_can_change(network)
+    with parametrize.cached():  # weights that are computed, as by weight_norm, are then the same for both batches
+        weights = {name: module.weight for name, module in network.named_modules()
+                   if isinstance(module, (nn.Conv2d, nn.Linear)) and module.weight.requires_grad}
+        if not weights:
+            raise SettingError("The network has no Conv2d and no Linear layer whose weight has a gradient, so there is "
+                               "nothing to compare. Give a network with such a layer, not frozen.")
+        gradients = [_gradients(network, list(weights.values()), *batch, statistics) for batch in (first, second)]
+    return {name: F.cosine_similarity(one.flatten(), other.flatten(), dim=0).item()
+            for name, one, other in zip(weights, *gradients) if one is not None and other is not None}
+
+
+def _gradients(network, weights, images, labels, statistics) -> tuple:
+    """Of the cross-entropy, with respect to ``weights``; None for one that the forward pass does not use."""
+    check_examples(network, images, labels, statistics)
+    with measuring(network, statistics), torch.enable_grad():
+        scores = scores_of(network, images)
+        check_classes(scores, labels)
+        return torch.autograd.grad(F.cross_entropy(scores, labels.long()), weights, allow_unused=True)
+
+
 def _dead(output) -> float:
     """Share of the channels (axis 1) that are 0 everywhere."""
     return (output == 0).movedim(1, 0).flatten(1).all(1).double().mean().item()

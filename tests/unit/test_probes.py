@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
-from resnote.probes import probe
+from resnote.probes import agreement, probe
 from resnote.settings import SettingError
 
 same = partial(assert_close, rtol=1e-9, atol=1e-12)  # float64, a few hundred terms
@@ -272,3 +272,66 @@ def test_images_and_labels_that_do_not_fit_are_refused_in_words(change, words):
 
 def test_a_single_image_can_be_probed_with_running_statistics():
     assert len(probe(network(), *examples(1), statistics="running")) == 4
+
+
+# --- whether two batches ask for the same step --------------------------------------------------
+
+
+def test_agreement_of_one_linear_layer_is_the_cosine_of_errors_times_the_cosine_of_inputs():
+    """Its gradient for one image is (softmax − one-hot) ⊗ x, so the cosine is a product of two, here by hand."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(2, 3, bias=False)).double()
+    nn.init.zeros_(net[1].weight)  # softmax is 1/3 everywhere
+    first = torch.tensor([3.0, 4.0], dtype=torch.float64).reshape(1, 1, 1, 2), torch.tensor([0])
+    second = torch.tensor([4.0, 3.0], dtype=torch.float64).reshape(1, 1, 1, 2), torch.tensor([1])
+    errors = -1 / 2  # (−2, 1, 1) and (1, −2, 1), both of length √6: −3 / 6
+    inputs = 24 / 25
+    assert agreement(net, first, second)["1"] == pytest.approx(errors * inputs, abs=1e-12)
+    assert agreement(net, first, (2 * first[0], first[1]))["1"] == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("statistics", ["batch", "running"])
+def test_agreement_is_the_cosine_of_gradients_taken_one_batch_after_the_other(statistics):
+    net, (images, labels) = network(), examples(16)
+    net(images)  # running statistics of some batch
+    batches = (images[:6], labels[:6]), (images[6:], labels[6:])
+    by_hand = deepcopy(net)
+    by_hand.drop.p = 0.0
+    by_hand.bn.train(statistics == "batch")
+    gradients = []
+    for x, y in batches:
+        by_hand.zero_grad()
+        F.cross_entropy(by_hand(x), y).backward()
+        gradients.append({name: getattr(by_hand, name).weight.grad.flatten().clone() for name in ("fc", "conv2", "conv1")})
+    found = agreement(net, *batches, statistics=statistics)
+    assert list(found) == ["fc", "conv2", "conv1"]
+    for name, one in gradients[0].items():
+        other = gradients[1][name]
+        assert found[name] == pytest.approx(float(one @ other / one.norm() / other.norm()), abs=1e-9)
+
+
+def test_agreement_leaves_the_network_as_it_was():
+    net, (images, labels) = network(), examples()
+    net.fc.weight.grad = torch.ones_like(net.fc.weight)
+    before, state = deepcopy(net.state_dict()), torch.get_rng_state()
+    agreement(net, (images[:5], labels[:5]), (images[5:], labels[5:]))
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert torch.equal(net.fc.weight.grad, torch.ones_like(net.fc.weight)) and net.conv1.weight.grad is None
+    assert net.training and net.drop.training and torch.equal(torch.get_rng_state(), state)
+
+
+def test_agreement_leaves_frozen_weights_out_and_knows_computed_ones():
+    net, (images, labels) = network(), examples()
+    batches = (images[:5], labels[:5]), (images[5:], labels[5:])
+    plain = agreement(net, *batches)
+    net.conv2.weight.requires_grad_(False)
+    assert agreement(net, *batches) == {name: plain[name] for name in ("fc", "conv1")}
+    nn.utils.parametrizations.weight_norm(net.conv1)
+    assert agreement(net, *batches)["conv1"] == pytest.approx(plain["conv1"], abs=1e-9)
+
+
+def test_what_agreement_cannot_compare_is_said():
+    net, (images, labels) = network(), examples()
+    with pytest.raises(SettingError, match="labels"):
+        agreement(net, (images, labels), (images[:4], labels[:3]))
+    with pytest.raises(SettingError, match="nothing to compare"):
+        agreement(net.requires_grad_(False), (images, labels), (images, labels))
