@@ -155,18 +155,23 @@ def by_layer(lines, ylabel, alt) -> Picture:
         return Picture(figure, alt)
 
 
-def dots(groups, xlabel, ylabel, alt) -> Picture:
-    """Every value a dot, none averaged: shares, 0 to 1, by category; ``groups`` is {label: {category: [shares]}}."""
-    categories = list(dict.fromkeys(category for values in groups.values() for category in values))
+def dots(groups, xlabel, ylabel, alt, *, limits=None) -> Picture:
+    """Every value a dot, none averaged, by category; ``groups`` is {label: {category: [values]}}.
+
+    Values are shares, 0 to 1, and shown in percent; with ``limits``, the ends of the axis, as they are.
+    """
+    times = 1 if limits else 100
+    categories = list(dict.fromkeys(category for seen in groups.values() for category in seen))
     with _our_style():
         figure = Figure(figsize=(7, 3.4), layout="constrained")
         axes = figure.subplots()
-        for number, ((label, values), marker) in enumerate(zip(groups.items(), cycle("osD^"))):
+        for number, ((label, seen), marker) in enumerate(zip(groups.items(), cycle("osD^"))):
             beside = 0.24 * (number - (len(groups) - 1) / 2)  # groups stand beside each other, seeds spread a little
-            x, y = zip(*((categories.index(category) + beside + 0.016 * (n - len(shares) / 2), 100 * share)
-                         for category, shares in values.items() for n, share in enumerate(shares)))
+            x, y = zip(*((categories.index(category) + beside + 0.016 * (n - len(values) / 2), times * value)
+                         for category, values in seen.items() for n, value in enumerate(values)))
             axes.plot(x, _plain(y), marker, markersize=5.5, markeredgecolor="white", markeredgewidth=0.5, label=label)
-        axes.set(xticks=range(len(categories)), xticklabels=categories, xlabel=xlabel, ylabel=ylabel, ylim=(-3, 103))
+        axes.set(xticks=range(len(categories)), xticklabels=categories, xlabel=xlabel, ylabel=ylabel,
+                 ylim=limits or (-3, 103))
         if len(groups) > 1:     # above the frame, where its marks are not taken for dots
             axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=3)
         return Picture(figure, alt)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from resnote.exercises.base import Exercise, Wrong, short
-from resnote.exercises.compare import check_numbers
+from resnote.exercises.compare import alike, check_numbers, one_number
 from resnote.exercises.prediction import Prediction
 
 # --- 1. He initialisation ------------------------------------------------------------------------
@@ -144,6 +148,104 @@ def _check_diagnose(ask):
     return "training errors tell degradation, the gap to the test error tells overfitting."
 
 
+# --- 4. a probe -----------------------------------------------------------------------------------
+
+
+def first_over_last(network, images, labels):
+    convs = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    loss = F.cross_entropy(network(images), labels)
+    first, last = torch.autograd.grad(loss, [convs[0].weight, convs[-1].weight])
+    return (first.norm() / last.norm()).item()
+
+
+class _Shortcut(nn.Module):
+    """Two parallel convolutions with biases, the last one registered being neither the largest nor the last called."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.wide, self.narrow = nn.Conv2d(channels, 4, 3, padding=1), nn.Conv2d(channels, 4, 1)
+
+    def forward(self, x):
+        return self.narrow(x).relu() - 0.5 * self.wide(x)
+
+
+def _networks():
+    """Small networks in float64, with batches for them: with and without biases and batch norm, and no linear layer."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(14)
+        deep = nn.Sequential(
+            nn.Conv2d(1, 5, 3, bias=False), nn.BatchNorm2d(5), nn.ReLU(), nn.Sequential(nn.Conv2d(5, 3, 3), nn.ReLU()),
+            nn.Conv2d(3, 4, 2), nn.ReLU(), nn.Flatten(), nn.Linear(4, 3))
+        odd = nn.Sequential(_Shortcut(2), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30, 5))
+        last = nn.Sequential(nn.Conv2d(1, 3, 3, stride=2), nn.Tanh(), nn.Conv2d(3, 4, 2), nn.Flatten())
+        return [(network.double(), 2 * torch.randn(m, *shape, dtype=torch.float64), torch.arange(m) ** 2 % classes)
+                for network, m, shape, classes in (
+                    (deep, 6, (1, 6, 6), 3), (odd, 3, (2, 5, 6), 5), (last, 5, (1, 6, 5), 4))]
+
+
+def _norms(network, images, labels, kinds=(nn.Conv2d,), loss=F.cross_entropy, what="weight", p=2):
+    layers = [layer for layer in network.modules() if isinstance(layer, kinds) and getattr(layer, what) is not None]
+    gradients = torch.autograd.grad(loss(network(images), labels), [getattr(layer, what) for layer in layers])
+    return [gradient.norm(p).item() for gradient in gradients]
+
+
+def _quotient(order=lambda norms: (norms[0], norms[-1]), **how):
+    def formula(*case):
+        norms = _norms(*case, **how)
+        first, last = order(norms) if norms else (0, 1)
+        return first / last if last else float("nan")
+    return formula
+
+
+_PROBE_SLIPS = (
+    (_quotient(lambda norms: (norms[-1], norms[0])), "that is the last over the first."),
+    (_quotient(lambda norms: (norms[0], 1)), "that is the first one's norm alone. Divide by the last one's."),
+    (_quotient(lambda norms: (norms[-1], 1)), "that is the last one's norm alone. The first one's is to be divided by it."),
+    (_quotient(lambda norms: (norms[0], norms[1])), "that is the first over the second. Take the last convolution."),
+    (_quotient(lambda norms: (norms[0] ** 2, norms[-1] ** 2)), "that is the quotient of the squares. A norm is their root."),
+    (_quotient(lambda norms: (max(norms), min(norms))), "that is the largest over the smallest. First and last are asked for."),
+    (_quotient(p=1), "that adds up absolute values. The norm is the root of the sum of squares."),
+    (_quotient(p=float("inf")), "that compares the largest entries. The norm is the root of the sum of squares."),
+    (_quotient(what="bias"), "those are the biases' gradients. The weights' are asked for."),
+    (_quotient(kinds=(nn.Conv2d, nn.Linear)), "the last layer you took is linear. The last convolution is asked for."),
+    (lambda network, *batch: _quotient()(copy.deepcopy(network).eval(), *batch),
+     "that is with batch norm in eval mode. Leave the network in the mode it is in."),
+    (lambda network, *_: _weights(network), "that compares the weights. Their gradients are asked for."),
+)
+
+
+def _weights(network):
+    convs = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    return (convs[0].weight.norm() / convs[-1].weight.norm()).item()
+
+
+def _check_first_over_last(ask):
+    case = _networks()[0]
+    ask(*case, call=_probed(*case))
+    if not case[0].training:
+        raise Wrong("your function put the network into eval mode. Leave batch norm in the mode it is in.")
+    cases = _networks()
+    check_numbers(ask, cases, _PROBE_SLIPS, _not_first_over_last, call=_probed)
+    network, images, labels = _networks()[0]
+    ask(network, images, labels)                # whatever gradients this leaves, the next call is asked about its own
+    case = network, images[:4], labels[:4]
+    got, right = one_number(_probed(*case), ask(*case)), first_over_last(*case)
+    if not alike(got, right):
+        raise Wrong(f"asked a second time about one network, your function gave {got:.4g} where {right:.4g} is right. "
+                    "backward() adds to the gradients that stand there: call network.zero_grad() before.")
+    return "above 1 the gradient grows on its way back, below 1 it fades."
+
+
+def _probed(network, images, labels):
+    convs = sum(isinstance(layer, nn.Conv2d) for layer in network.modules())
+    return f"first_over_last(network, images, labels), with {convs} convolutions and {len(images)} images,"
+
+
+def _not_first_over_last(got, *case):
+    return (f"{_probed(*case)} gave {got:.4g}, and it is {first_over_last(*case):.4g}: the norm of the first convolution's "
+            "weight gradient over the last one's, of the cross-entropy.")
+
+
 ex1 = Exercise("ex1", _check_he_std, solution=he_std, hints=(
     "One output of a convolution is a sum of fan_in products. How many are there?",
     "The variance of a sum of fan_in independent terms is fan_in times the variance of one.",
@@ -158,6 +260,13 @@ ex3 = Exercise("ex3", _check_diagnose, solution=diagnose, hints=(
     "Overfitting cannot raise the training error. What else could?",
     "Compare the two training errors first: more than 0.05 apart, and deep is worse?",
     "If not, compare the deep network's test error with its training error.",
+))
+
+
+ex4 = Exercise("ex4", _check_first_over_last, solution=first_over_last, hints=(
+    "[layer for layer in network.modules() if isinstance(layer, nn.Conv2d)] lists the convolutions.",
+    "F.cross_entropy(network(images), labels) is the loss; torch.autograd.grad(loss, [one.weight, other.weight]) gives "
+    "both gradients.",
 ))
 
 
@@ -193,4 +302,15 @@ class guesses:
             "much larger than at the last": "Before the first step they grow towards the input, here more than twentyfold.",
         },
         answer="much larger than at the last",
+    )
+
+    agreement = Prediction(
+        "44 plain layers, untrained, and two batches of 256 digits each. What is the cosine between their gradients, for the convolution in the middle?",
+        {
+            "near 1": "That would be fair to expect: both batches hold the same ten kinds of digits. With 8 layers it is above 0.4. "
+                      "Deeper, it falls.",
+            "near 0": "The two batches ask for steps that have nothing in common.",
+            "near −1": "Then each batch would undo what the other asks for. It is not as bad: the directions are unrelated.",
+        },
+        answer="near 0",
     )

@@ -1,5 +1,6 @@
 """Unusual right answers are accepted, odd ones are told what is wrong, and a check leaves nothing behind."""
 
+import copy
 import functools
 import itertools
 import math
@@ -43,6 +44,51 @@ def diagnosed_by_match(shallow_train, deep_train, deep_test):
         case (_, True):
             return "overfitting"
     return "neither"
+
+
+def probed_by_backward(network, images, labels):
+    network.zero_grad()
+    nn.CrossEntropyLoss()(network(images), labels).backward()
+    norms = [m.weight.grad.norm() for m in network.modules() if type(m) is nn.Conv2d]
+    return norms[0] / norms[-1]
+
+
+def probed_by_names(network, images, labels):
+    names = [name for name, m in network.named_modules() if isinstance(m, nn.Conv2d)]
+    for p in network.parameters():
+        p.grad = None
+    F.nll_loss(F.log_softmax(network(images), 1), labels).backward()
+    ends = [network.get_parameter(f"{name}.weight").grad.pow(2).sum() for name in (names[0], names[-1])]
+    return math.sqrt(ends[0].item() / ends[1].item())
+
+
+def probed_by_functional_call(network, images, labels):
+    weights = {f"{name}.weight": m.weight for name, m in network.named_modules() if isinstance(m, nn.Conv2d)}
+
+    def loss(weights):
+        return F.cross_entropy(torch.func.functional_call(network, weights, (images,)), labels)
+
+    norms = [g.norm().item() for g in torch.func.grad(loss)({k: w.detach() for k, w in weights.items()}).values()]
+    return norms[0] / norms[-1]
+
+
+def probed_on_a_copy(network, images, labels):
+    network = copy.deepcopy(network)
+    network.zero_grad()
+    F.cross_entropy(network(images), labels, reduction="sum").backward()    # a quotient does not mind
+    convs = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    return (torch.linalg.vector_norm(convs[0].weight.grad) / torch.linalg.vector_norm(convs[-1].weight.grad)).item()
+
+
+def probed_by_hooks(network, images, labels):
+    found = {}
+    convs = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    handles = [conv.weight.register_hook(lambda g, i=i: found.__setitem__(i, g.norm())) for i, conv in enumerate(convs)]
+    network.zero_grad()
+    F.cross_entropy(network(images), labels).backward()
+    for handle in handles:
+        handle.remove()
+    return np.float64(found[0] / found[len(convs) - 1])
 
 
 class Residual(nn.Module):
@@ -341,6 +387,9 @@ RIGHT = {
         lambda *errors: ["neither", "overfitting", "degradation", "degradation"][2 * (errors[1] - errors[0] > 0.05) + (errors[2] - errors[1] > 0.05)],
         lambda a, b, c: "degradation" * (a + 0.05 < b) or "overfitting" * (b + 0.05 < c) or "neither",
         functools.partial(lambda gap, a, b, c: next((name for name, d in (("degradation", b - a), ("overfitting", c - b)) if d > gap), "neither"), 0.05),
+    ],
+    "lesson_01.ex4": [
+        probed_by_backward, probed_by_names, probed_by_functional_call, probed_on_a_copy, probed_by_hooks,
     ],
     "lesson_02.ex1": [
         Residual(), residual_with_its_own_error, residual_by_where, residual_f,

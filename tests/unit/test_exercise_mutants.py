@@ -57,6 +57,16 @@ def diagnose(turn):
     return (shallow, deep, next_to(deep)) if turn else (0.0, 0.05, 0.1)
 
 
+def first_over_last(turn):
+    channels, classes = pick(1, 2, 3), pick(2, 3)
+    layers = [torch.nn.Conv2d(channels, 4, 3, bias=pick(True, False))]
+    for _ in range(pick(1, 2)):
+        layers += [torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 1)]
+    network = torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(4 * 6, classes)).double()
+    m = pick(2, 3, 5)
+    return network, normal(m, channels, 4, 5), torch.randint(classes, (m,))
+
+
 def residual_forward(turn):
     def f(x):
         return 0.7 * x.flip(-1) + x.square() - 0.4
@@ -134,7 +144,7 @@ def estimate(turn):
 
 
 ARGUMENTS = dict(zip(EXERCISES, (
-    he_std, dead_share, diagnose, residual_forward, zero_pad_shortcut, slope_through, conv_parameters, pointwise,
+    he_std, dead_share, diagnose, first_over_last, residual_forward, zero_pad_shortcut, slope_through, conv_parameters, pointwise,
     widest_bottleneck, batch_norm_images, bn_backward, find_bug, update, fold_into, estimate), strict=True))
 DIFFERENTIABLE = "lesson_02.ex1", "lesson_02.ex2", "lesson_03.ex2", "lesson_04.ex1"
 MAY_CHANGE = {"lesson_05.ex1": {0, 1}, "lesson_04.ex3": {0}}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from resnote import study
 from resnote.exercises import Prediction, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
@@ -153,6 +154,16 @@ def pooled(variance):
     return lambda batches: (torch.cat(batches).mean(0), variance(torch.stack(batches)))
 
 
+def probed(order=lambda norms: norms[0] / norms[-1], kinds=nn.Conv2d, what="weight", norm=torch.norm, prepare=lambda network: network.zero_grad(),
+           loss=F.cross_entropy, grad=lambda p: p.grad):
+    def answer(network, images, labels):
+        prepare(network)
+        loss(network(images), labels).backward()
+        parameters = [getattr(m, what) for m in network.modules() if isinstance(m, kinds)]
+        return order([norm(grad(p)).item() for p in parameters if p is not None])
+    return answer
+
+
 WRONG = {
     "lesson_01.ex1": [
         (lambda k, c: 2 / (k * k * c), "that is the variance"),
@@ -203,6 +214,24 @@ WRONG = {
         (lambda a, b, c: "degradation" if b > a + 0.06 else "overfitting" if c > b + 0.05 else "neither", "0.0505, which is more"),
         (lambda a, b, c: "degradation" if b > a + 0.05 else "overfitting" if c > b + 0.06 else "neither", "0.0505, which is more"),
         (lambda a, b, c: "degradation" if b > a + 0.05 else "overfitting" if c > b + 0.049 else "neither", "not larger than 0.05"),
+    ],
+    "lesson_01.ex4": [
+        (probed(lambda n: n[-1] / n[0]), "the last over the first"),
+        (probed(lambda n: n[0]), "first one's norm alone"),
+        (probed(lambda n: n[-1]), "last one's norm alone"),
+        (probed(lambda n: n[0] / n[1]), "first over the second"),
+        (probed(lambda n: (n[0] / n[-1]) ** 2), "quotient of the squares"),
+        (probed(lambda n: max(n) / min(n)), "largest over the smallest"),
+        (probed(norm=lambda g: g.abs().sum()), "absolute values"),
+        (probed(norm=lambda g: g.abs().max()), "largest entries"),
+        (probed(what="bias"), "biases"),
+        (probed(kinds=(nn.Conv2d, nn.Linear)), "the last layer you took is linear"),
+        (probed(grad=lambda p: p), "compares the weights"),
+        (probed(prepare=lambda network: network.eval().zero_grad()), "eval mode"),
+        (probed(prepare=lambda network: None), "zero_grad"),
+        (probed(loss=lambda scores, labels: scores.sum()), "of the cross-entropy"),
+        (probed(lambda n: n), "one number"),
+        (lambda network, images, labels: 1.0, "of the cross-entropy"),
     ],
     "lesson_02.ex1": [
         (lambda f, x: f(x).relu(), "x is missing"),
