@@ -66,7 +66,8 @@ def probed_by_functional_call(network, images, labels):
     weights = {f"{name}.weight": m.weight for name, m in network.named_modules() if isinstance(m, nn.Conv2d)}
 
     def loss(weights):
-        return F.cross_entropy(torch.func.functional_call(network, weights, (images,)), labels)
+        buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+        return F.cross_entropy(torch.func.functional_call(network, weights | buffers, (images,)), labels)
 
     norms = [g.norm().item() for g in torch.func.grad(loss)({k: w.detach() for k, w in weights.items()}).values()]
     return norms[0] / norms[-1]
