@@ -57,7 +57,7 @@ def describe(block: BlockCount) -> str:
             steps.append(f"{kernel_of(row)} convolution to {row.output[0]} channels, {row.parameters:,} parameters")
     steps.append(f"shortcut {_shortcut_words(block)}")
     if block.problem:
-        return "; ".join(steps) + f"; it cannot run: {block.problem.message}"
+        return "; ".join(steps) + f"; resnote refuses it: {block.problem.message}"
     return ("; ".join(steps) + f"; output {format_shape(block.rows[-1].output)}. Total {block.parameters:,} "
             f"parameters, {block.macs:,} multiply–accumulates.")
 

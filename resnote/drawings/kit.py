@@ -37,6 +37,12 @@ class Drawing(NamedTuple):
         background = f'<rect width="{self.width}" height="{self.height}" rx="8" fill="{PAPER}"/>'
         return as_image(self._svg(' xmlns="http://www.w3.org/2000/svg"', background), self.words)
 
+    def __repr__(self) -> str:
+        return f"Picture: {self.words}"
+
+    def _repr_html_(self) -> str:
+        return self.image()
+
     def _svg(self, namespace, background) -> str:
         return (f'<svg{namespace} role="img" viewBox="0 0 {self.width} {self.height}" width="{self.width}" height="{self.height}" '
                 f'style="max-width:100%;height:auto" font-family="var(--jp-ui-font-family,sans-serif)">'

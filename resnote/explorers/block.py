@@ -105,7 +105,7 @@ class BlockExplorer(Explorer):
     @staticmethod
     def sentence(before, numbers):
         block = numbers.block
-        return (f"The block cannot run: it fails at the {block.problem.where}." if block.problem else
+        return (f"resnote refuses the block, at the {block.problem.where}." if block.problem else
                 f"{format_shape(block.input)} becomes {format_shape(block.rows[-1].output)}; "
                 f"{block.parameters:,} parameters.")
 
