@@ -172,6 +172,8 @@ def dots(groups, xlabel, ylabel, alt, *, limits=None) -> Picture:
             axes.plot(x, _plain(y), marker, markersize=5.5, markeredgecolor="white", markeredgewidth=0.5, label=label)
         axes.set(xticks=range(len(categories)), xticklabels=categories, xlabel=xlabel, ylabel=ylabel,
                  ylim=limits or (-3, 103))
+        if limits:
+            axes.axhline(0, color="#BBBBBB", linewidth=1, zorder=0)
         if len(groups) > 1:     # above the frame, where its marks are not taken for dots
             axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=3)
         return Picture(figure, alt)
