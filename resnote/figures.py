@@ -189,3 +189,48 @@ def by_step(lines, ylabel, alt) -> Picture:
         axes.set(xlabel="step", ylabel=ylabel)
         axes.legend(frameon=False)
         return Picture(figure, alt)
+
+
+def loglog(groups, xlabel, ylabel, alt) -> Picture:
+    """Positive numbers over positive numbers, both axes logarithmic; ``groups`` is {label: [(x values, y values), …]}.
+
+    The lines of one label share its colour and dashes.
+    """
+    with _our_style():
+        figure = Figure(figsize=(7, 3.4), layout="constrained")
+        axes = figure.subplots()
+        for number, ((label, lines), dashes) in enumerate(zip(groups.items(), cycle(DASHES))):
+            for place, (x, y) in enumerate(lines):
+                axes.plot(_plain(x), _plain(y), dashes, color=f"C{number}", linewidth=2, label=None if place else label)
+        axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log", yscale="log")
+        axes.legend(frameon=False)
+        return Picture(figure, alt)
+
+
+def sharing(masks, marked, captions, alt) -> Picture:
+    """Tables of maps, images by channels, side by side: which maps share one mean with the marked map.
+
+    Parameters
+    ----------
+    masks : {title: (N, C) of True and False}, True where a map shares the marked map's mean
+    marked : (image, channel) of the marked map
+    captions : a line under each table
+    """
+    with _our_style():
+        figure = Figure(figsize=(2.3 * len(masks), 2.7), layout="constrained")
+        for axes, (title, mask), caption in zip(figure.subplots(1, len(masks), squeeze=False)[0], masks.items(), captions):
+            rows, columns = len(mask), len(mask[0])
+            for n in range(rows):
+                for c in range(columns):
+                    shared = bool(mask[n][c])
+                    axes.add_patch(matplotlib.patches.Rectangle(
+                        (c + 0.06, n + 0.06), 0.88, 0.88, facecolor=SPATIAL if shared else "white",
+                        edgecolor="#212121" if shared else "#AAAAAA", hatch="///" if shared else None, linewidth=0.8))
+            image, channel = marked
+            axes.add_patch(matplotlib.patches.Circle((channel + 0.5, image + 0.5), 0.2, facecolor="#212121"))
+            axes.set(title=title, xlabel=f"channel\n{caption}", ylabel="image", xlim=(0, columns), ylim=(rows, 0), aspect="equal",
+                     xticks=[c + 0.5 for c in range(columns)], xticklabels=range(1, columns + 1),
+                     yticks=[n + 0.5 for n in range(rows)], yticklabels=range(1, rows + 1))
+            axes.spines[:].set_visible(False)
+            axes.tick_params(length=0)
+        return Picture(figure, alt)

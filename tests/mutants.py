@@ -1,4 +1,4 @@
-"""Wrong versions of a function, made from its source by a program: each with one small change.
+"""Wrong versions of a function or a class, made from its source by a program: each with one small change.
 
 `mutants` changes operators, bounds, axes, constants and names, drops terms, factors, calls and statements, cuts
 the graph, clips, rounds, changes types, and spoils arguments in place. Some changes leave the function what it was,
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import operator
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -30,10 +31,10 @@ class RunsForEver(RuntimeError):
 
 
 def mutants(function: Callable) -> Iterator[Mutant]:
-    """Each changed version of ``function`` once, in the same order every time."""
+    """Each changed version of ``function``, or of a class, once, in the same order every time."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     seen = {ast.unparse(tree)}
-    for kind, change, undo in _changes(tree.body[0]):
+    for kind, change, undo in (each for part in _functions(tree) for each in _changes(part)):
         change()
         source = ast.unparse(tree)
         if source not in seen:
@@ -44,8 +45,14 @@ def mutants(function: Callable) -> Iterator[Mutant]:
         undo()
 
 
+def _functions(tree):
+    """The function that a tree holds, or the methods of the class."""
+    return [part for part in getattr(tree.body[0], "body", []) if isinstance(part, ast.FunctionDef)] \
+        if isinstance(tree.body[0], ast.ClassDef) else tree.body[:1]
+
+
 def _compiled(source, function):
-    namespace = dict(function.__globals__, **_HELPERS)
+    namespace = dict(vars(sys.modules[function.__module__]), **_HELPERS)
     try:
         tree = ast.parse(source)
     except SyntaxError:  # what was put together is no Python
@@ -53,7 +60,8 @@ def _compiled(source, function):
     for loop in ast.walk(tree):
         if isinstance(loop, ast.While):
             loop.body.insert(0, ast.parse("_tick(_ticks)").body[0])
-    tree.body[0].body.insert(0, ast.parse("_ticks = [0]").body[0])
+    for part in _functions(tree):
+        part.body.insert(0, ast.parse("_ticks = [0]").body[0])
     try:
         exec(compile(ast.fix_missing_locations(tree), "mutant", "exec"), namespace)
     except SyntaxError:
@@ -132,7 +140,7 @@ _METHODS = {
 
 def _changes(tree):
     """(kind, change, undo) for each single change of the function ``tree``."""
-    names = [arg.arg for arg in tree.args.args]
+    names = [arg.arg for arg in tree.args.args if arg.arg != "self"]
     names += sorted({node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)} - {*names})
     words = sorted({node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)})
     for parent in ast.walk(tree):
@@ -276,7 +284,7 @@ def _other_bodies(body, parent, tree):
             yield "loop ends", [*body, ast.Break()]
             yield "loop ends", [*body, ast.parse("return total").body[0]]
     if parent is tree:
-        for arg in tree.args.args:
+        for arg in tree.args.args[tree.args.args[0].arg == "self":]:
             yield "spoiled argument", [_block(f"try: pass\nfinally: _spoil({arg.arg})", body)]
 
 

@@ -83,7 +83,7 @@ class Exercise:
     checker : called with the answer, wrapped by `_Asked`; raises `Wrong` at the first thing that is
         wrong, `Unfinished` where something right is not all, and returns the sentence for a right answer
     hints : from a nudge to nearly everything
-    solution : a function with the signature that the answer must have
+    solution : a function with the signature that the answer must have; or a class, whose ``__init__`` has it
     """
 
     def __init__(self, label, checker, *, hints, solution):
@@ -92,11 +92,12 @@ class Exercise:
         self._checker, self._hints, self._shown = checker, hints, 0
 
     def check(self, answer=None) -> Verdict:
-        """Say whether ``answer``, the learner's function, is right, and if not, what is wrong first."""
+        """Say whether ``answer``, the learner's function or class, is right, and if not, what is wrong first."""
         if answer is ...:
             return _verdict("not answered yet", f"write {self.name}, then run this cell again.")
-        if not callable(answer):
-            return _verdict("wrong", f"check needs your function itself, and it got {short(answer)}. Write "
+        kind = "class" if inspect.isclass(self.model) else "function"
+        if not callable(answer) or kind == "class" and hasattr(type(answer), "parameters"):     # a module, not its class
+            return _verdict("wrong", f"check needs your {kind} itself, and it got {short(answer)}. Write "
                                      f"check({self.name}), without brackets after the name.")
         try:
             with _settings_kept():
@@ -126,7 +127,7 @@ class Exercise:
 
 
 class _Asked:
-    """The learner's function, called with copies, its exceptions told apart from the checker's."""
+    """The learner's function or class, called with copies, its exceptions told apart from the checker's."""
 
     def __init__(self, answer, model):
         self._answer, self.model = answer, model
@@ -146,15 +147,23 @@ class _Asked:
         try:
             inspect.signature(self._answer).bind(*given)
         except TypeError as error:
-            wanted = f"{self.model.__name__}{inspect.signature(self.model)}"
-            raise Wrong(f"the check could not call your function ({error}). Its first line must stay "
-                        f"def {wanted}:") from None
+            raise Wrong(f"the check could not call your {_first_line(self.model)[0]} ({error}). Its first line must stay "
+                        f"{_first_line(self.model)[1]}") from None
         except ValueError:  # a builtin without a signature: the call itself will tell
             pass
         call = call or f"{self.model.__name__}({', '.join(map(short, args))})"
+        return self._guarded(self._answer, args, given, inspect.signature(self.model).parameters, call, may_change)
+
+    def of(self, module, *args, call):
+        """What a module that the answer has made gives for these arguments, which it must leave alone."""
+        return self._guarded(module, args, [_copy(arg) for arg in args], list(inspect.signature(self.model.forward).parameters)[1:],
+                             call, ())
+
+    def _guarded(self, function, args, given, names, call, may_change):
+        """The function's value for ``given``, copies of ``args``; its errors as `_Raised`, other slips as `Wrong`."""
         try:
             with _settings_kept():
-                result = self._answer(*given)
+                result = function(*given)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit, too: exit() in an answer must not end the kernel
@@ -169,11 +178,19 @@ class _Asked:
             result.close()
             raise Wrong(f"{call} gave a {type(result).__name__} and no value: write a plain def, with return and without "
                         "yield or async.")
-        for name, before, after in zip(inspect.signature(self.model).parameters, args, given):
+        for name, before, after in zip(names, args, given):
             if name not in may_change and not _same(before, after):
                 raise Wrong(f"{call} changed its argument {name} in place, and whoever called it still needs {name}. "
                             f"Compute something new, or change a copy: {name}.clone() of a tensor, list({name}) of a list.")
         return result
+
+
+def _first_line(model) -> tuple[str, str]:
+    """What is called, and the line of the answer that says how."""
+    if inspect.isclass(model):
+        parameters = str(inspect.signature(model))[1:]
+        return "class", f"def __init__(self, {parameters}:"
+    return "function", f"def {model.__name__}{inspect.signature(model)}:"
 
 
 @contextmanager
@@ -223,7 +240,8 @@ def _message(error) -> str:
 def _where(error, answer, call) -> str:
     """The call, the error, and the learner's own last line on the way to it."""
     text = f"{call} stopped with {type(error).__name__}: {_message(error)}"
-    file = getattr(getattr(answer, "__code__", None), "co_filename", None)
+    written = next((part.__code__ for part in (answer, getattr(answer, "forward", None)) if hasattr(part, "__code__")), None)
+    file = getattr(written, "co_filename", None)
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return text + (f"\nIt happened in line {own[-1].lineno} of its cell: {own[-1].line}" if own else "")
 

@@ -120,6 +120,9 @@ def check_gradients(ask, args, slips=()) -> None:
                 "Is a part computed under torch.no_grad(), or detached?")
 
 
+NORMS = "batch_norm", "layer_norm", "instance_norm", "group_norm"      # PyTorch's own, for `Watch`
+
+
 class Watch(TorchFunctionMode):
     """Notes whether a PyTorch function was called whose name holds one of ``names``."""
 

@@ -7,7 +7,9 @@ import torch
 from resnote.exercises import suspects
 from resnote.exercises.backward_slips import WHY
 from resnote.exercises.base import Exercise, NotAnswered, Unfinished, Wrong, short
-from resnote.exercises.compare import Watch, check_gradients, check_tensor, far, near, slip
+from resnote.exercises.compare import NORMS, Watch, check_gradients, check_tensor, far, near, slip
+from resnote.exercises.group_norm import MyGroupNorm, check_group_norm
+from resnote.exercises.norm_slips import affines, roots
 from resnote.exercises.prediction import Prediction
 
 # --- 1. Algorithm 1 for images -------------------------------------------------------------------
@@ -32,7 +34,6 @@ def _cut(mu_cut, var_cut):
 _CUTS = tuple((_cut(*cut), f"{what} outside autograd's graph (no_grad, or detach). x moves μ and σ² too, so its gradient "
                            "flows through both.") for cut, what in (
     ((True, True), "μ and σ² are"), ((True, False), "μ is"), ((False, True), "σ² is")))
-_LIBRARY = "batch_norm", "layer_norm", "instance_norm", "group_norm"
 
 
 def _check_batch_norm(ask):
@@ -45,7 +46,7 @@ def _check_batch_norm(ask):
         if eps == 1e-3:
             gamma[1], beta[2] = 0, 0
             x[:, 0], x[:, 3] = 1e-4 * x[:, 0], 30 * x[:, 3]
-        with Watch(*_LIBRARY) as watch:
+        with Watch(*NORMS) as watch:
             got = ask(x, gamma, beta, eps)
         right = batch_norm_images(x, gamma, beta, eps)
         check_tensor("what you returned", got, right, "Every value of x stays at its place.")
@@ -66,8 +67,6 @@ def _signed(number, generator, least):
 
 
 def _why_not_batch_norm(got, x, gamma, beta, eps):
-    g, b = gamma.view(1, -1, 1, 1), beta.view(1, -1, 1, 1)
-
     def formula(dims, correction, mean, root, affine, shaped):
         mu, var = shaped(x.mean(dims, keepdim=True), x.var(dims, correction=correction, keepdim=True))
         return affine((x - mean * mu) / root(var))
@@ -101,28 +100,7 @@ def _why_not_batch_norm(got, x, gamma, beta, eps):
         ((0, None),
          (1, "the variance is divided by m − 1. Algorithm 1 divides by m: x.var(..., correction=0).")),
         ((1, None), (0, "the mean is not subtracted.")),
-        ((lambda var: (var + eps).sqrt(), None),
-         (lambda var: var.sqrt() + eps, "ε stands outside the root. Add it to the variance, then take the root."),
-         (lambda var: var.sqrt(), "ε is forgotten: add it to the variance, under the root."),
-         (lambda var: (var + 1e-5).sqrt(), "your ε is always 1e-5. Use the eps that is given."),
-         (lambda var: var + eps, "x − μ is divided by σ² + ε: the root is missing, or you divided by the root twice."),
-         (lambda var: 1 / (var + eps).sqrt(), "x − μ is multiplied by √(σ² + ε); divide by it."),
-         (lambda var: 1, "x − μ is not divided by √(σ² + ε).")),
-        ((lambda x_hat: g * x_hat + b, None),
-         (lambda x_hat: g.abs() * x_hat + b, "γ has lost its sign. It may be negative."),
-         (lambda x_hat: x_hat / g + b, "x̂ is divided by γ; multiply."),
-         (lambda x_hat: g * x_hat - b, "the sign of β: it is added."),
-         (lambda x_hat: b * x_hat + g, "γ and β are exchanged: γ multiplies, β is added."),
-         (lambda x_hat: x_hat, "that is x̂. The last line is missing: y = γ x̂ + β."),
-         (lambda x_hat: g * x_hat, "β is missing: y = γ x̂ + β."),
-         (lambda x_hat: x_hat + b, "γ is missing: y = γ x̂ + β."),
-         (lambda x_hat: g * (x_hat + b), "β is multiplied by γ. It is added afterwards: y = γ x̂ + β."),
-         (lambda x_hat: gamma * x_hat + beta, "γ and β go along the columns: PyTorch matches the last axes. Give them "
-                                              "the shape (1, C, 1, 1)."),
-         (lambda x_hat: gamma * x_hat + b, "γ goes along the columns: PyTorch matches the last axes. Give it the shape "
-                                           "(1, C, 1, 1)."),
-         (lambda x_hat: g * x_hat + beta, "β goes along the columns: PyTorch matches the last axes. Give it the shape "
-                                          "(1, C, 1, 1).")),
+        roots(eps), affines(gamma, beta),
         ((lambda mu, var: (mu, var), None),
          (lambda mu, var: (by_column(mu), by_column(var)), "μ and σ² go" + columns.format("them")),
          (lambda mu, var: (by_column(mu), var), "μ goes" + columns.format("it")),
@@ -287,6 +265,13 @@ ex3 = Exercise("ex3", _check_find_bug, solution=find_bug, hints=(
     "For 'mode', norm.eval()(x) must differ from what training gave.",
     "Compare with torch.allclose, and look for 'graph' first: it can make a second backward pass fail.",
 ))
+ex4 = Exercise("ex4", check_group_norm, solution=MyGroupNorm, hints=(
+    "In __init__: call super().__init__(), keep groups and eps, and make γ and β with nn.Parameter: one number for each "
+    "channel, 1 and 0 at the start.",
+    "x.unflatten(1, (groups, -1)) is (N, groups, channels per group, H, W). Which axes does one mean go over?",
+    "Over axes 2, 3 and 4, with keepdim=True. flatten(1, 2) then gives (N, C, H, W) again.",
+    "γ and β are (C): view(1, -1, 1, 1) lines them up with the channels.",
+))
 
 
 # --- guesses before the experiments ---------------------------------------------------------------
@@ -294,17 +279,6 @@ ex3 = Exercise("ex3", _check_find_bug, solution=find_bug, hints=(
 
 class guesses:
     """The lesson's predictions; they stand here so that a cell does not give the answer away."""
-
-    linear = Prediction(
-        "Inputs drawn from a normal distribution, mean 0 and spread 1. What share falls between −1.96 and 1.96, "
-        "where the article calls the sigmoid nearly linear?",
-        {
-            "about two thirds": "That is the share between −1 and 1.",
-            "about 95 %": "So with γ = 1 and β = 0 the sigmoid would see little but its middle part.",
-            "all of it": "A normal distribution has tails: a few inputs are farther out.",
-        },
-        answer="about 95 %",
-    )
 
     bias = Prediction(
         "A layer Wu + b stands before a batch norm in training. You add 5 to b. What comes out of the batch norm?",
@@ -326,6 +300,16 @@ class guesses:
             "about half of it": "Shifting and scaling each feature alone changes no correlation.",
         },
         answer="0.9",
+    )
+
+    mean_gradient = Prediction(
+        "Two ways lead from μ to the loss: straight into each x̂ᵢ, and through σ². How much does the second way add to ∂ℓ/∂μ?",
+        {
+            "as much as the first": "Its slope holds the sum of all xᵢ − μ. What is that sum?",
+            "nothing": "Its slope is −2/m times the sum of all xᵢ − μ, and these add up to 0: μ is their mean.",
+            "it depends on the batch": "For every batch its slope is −2/m times the sum of all xᵢ − μ. What is that sum?",
+        },
+        answer="nothing",
     )
 
     scale = Prediction(

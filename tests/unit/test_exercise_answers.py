@@ -101,6 +101,59 @@ class Residual(nn.Module):
         return F.relu(out, inplace=True)
 
 
+class GroupedByLoops(nn.Module):
+    def __init__(self, groups, channels, eps=1e-5):
+        super().__init__()
+        self.size, self.eps = channels // groups, eps
+        self.bias, self.weight = nn.Parameter(torch.zeros(1, channels, 1, 1)), nn.Parameter(torch.ones(1, channels, 1, 1))
+
+    def forward(self, x):
+        images = []
+        for image in x:
+            parts = [(part - part.mean()) * (part.var(correction=0) + self.eps).rsqrt() for part in image.split(self.size)]
+            images.append(torch.cat(parts))
+        return torch.stack(images) * self.weight + self.bias
+
+
+class GroupedByRows(nn.Module):
+    def __init__(self, groups, channels, eps):
+        super().__init__()
+        self.learned = nn.ParameterDict({"scale": torch.ones(channels), "shift": torch.zeros(channels)})
+        self.rows = lambda x: x.reshape(len(x) * groups, -1)
+        self.eps = eps
+
+    def forward(self, x):
+        rows = self.rows(x)
+        var, mu = torch.var_mean(rows, 1, correction=0, keepdim=True)
+        y = ((rows - mu) / torch.sqrt(var + self.eps)).view_as(x)
+        return torch.einsum("nchw,c->nchw", y, self.learned["scale"]) + self.learned["shift"][:, None, None]
+
+
+class Shifts(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.b = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x):
+        return x + self.b
+
+
+class GroupedInParts(nn.Module):
+    """γ in the module, β in a part of it, and a buffer that nothing asks for."""
+    def __init__(self, groups: int, channels: int, eps: float = 1e-5, **unused):
+        super().__init__()
+        self.g, self.eps, self.shift = groups, eps, Shifts(channels)
+        self.gamma = nn.Parameter(torch.ones(channels, 1, 1))
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        grouped = x.view(n, self.g, c // self.g * h * w)
+        centred = grouped - grouped.sum(-1, keepdim=True) / grouped.shape[-1]
+        scale = (centred.pow(2).mean(-1, keepdim=True) + self.eps) ** 0.5
+        return self.shift(self.gamma * (centred / scale).view(n, c, h, w))
+
+
 class Unequal(ValueError):
     pass
 
@@ -437,6 +490,9 @@ RIGHT = {
         functools.partial(lesson_04.bn_backward),
     ],
     "lesson_04.ex3": [watched, suspects_by_no_grad, Detective(), functools.partial(lesson_04.find_bug), lambda norm: lesson_04.find_bug(norm.train())],
+    "lesson_04.ex4": [GroupedByLoops, GroupedByRows, GroupedInParts, functools.partial(lesson_04.MyGroupNorm),
+                      lambda groups, channels, eps=1e-5: torch.compiler.disable(lesson_04.MyGroupNorm(groups, channels, eps)),
+                      lambda *args, **settings: nn.Sequential(lesson_04.MyGroupNorm(*args, **settings))],
     "lesson_05.ex1": [update_by_pytorch, update_in_place, update_channel_by_channel, update_by_bessel, update_by_numpy,
                       lambda *given: [nn.Parameter(value) for value in lesson_05.update(*given)]],
     "lesson_05.ex2": [folded_filter_by_filter, folded_by_probing, folded_in_copies, folded_as_parameters, folded_as_a_matrix],

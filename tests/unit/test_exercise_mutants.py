@@ -5,6 +5,7 @@ MUTANTS=all python -m pytest -rP tests/unit/test_exercise_mutants.py
 """
 
 import copy
+import inspect
 import math
 import os
 import random
@@ -14,7 +15,7 @@ import pytest
 import torch
 from mutants import mutants
 
-from resnote.exercises import backward_slips, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
+from resnote.exercises import backward_slips, group_norm, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
 from resnote.exercises.base import Exercise
 
 LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
@@ -125,6 +126,12 @@ def find_bug(turn):
     return (type("Norm", ((suspects.A, suspects.B, suspects.C, suspects.D, suspects.E)[turn % 5],), {})(pick(2, 3, 6, 9)),)
 
 
+def my_group_norm(turn):
+    groups, each = pick(1, 2, 3), pick(1, 2, 4)
+    x = normal(pick(1, 2, 3), groups * each, pick(1, 3), pick(2, 4)) * 10 ** normal(1, groups * each, 1, 1) + normal(1, groups * each, 1, 1)
+    return groups, groups * each, pick(1e-5, 0.01, 0.5), x
+
+
 def update(turn):
     channels = pick(1, 3, 4)
     x = normal(pick(1, 2, 3), channels, pick(1, 3), pick(2, 4)) * 10 ** normal(1, channels, 1, 1) + normal(1, channels, 1, 1)
@@ -144,14 +151,34 @@ def estimate(turn):
 
 
 ARGUMENTS = dict(zip(EXERCISES, (
-    he_std, dead_share, diagnose, first_over_last, residual_forward, zero_pad_shortcut, slope_through, conv_parameters, pointwise,
-    widest_bottleneck, batch_norm_images, bn_backward, find_bug, update, fold_into, estimate), strict=True))
+    he_std, dead_share, diagnose, first_over_last,
+    residual_forward, zero_pad_shortcut, slope_through,
+    conv_parameters, pointwise, widest_bottleneck,
+    batch_norm_images, bn_backward, find_bug, my_group_norm,
+    update, fold_into, estimate), strict=True))
 DIFFERENTIABLE = "lesson_02.ex1", "lesson_02.ex2", "lesson_03.ex2", "lesson_04.ex1"
 MAY_CHANGE = {"lesson_05.ex1": {0, 1}, "lesson_04.ex3": {0}}
 WHOLE = "lesson_03.ex1", "lesson_03.ex3"
 
 
 # --- comparing functions, without the checkers -------------------------------------------------------------------
+
+
+def used(cls):
+    """A function of all arguments of a module, (…, x): its output, before and after its parameters are changed, and gradients."""
+    def run(*args):
+        *settings, x = args
+        norm = cls(*settings).double()
+        fresh, parameters = norm(x), list(norm.parameters())
+        with torch.no_grad():
+            for number, parameter in enumerate(parameters):
+                parameter.copy_(torch.linspace(-2, 1 + number, parameter.numel()).view_as(parameter))
+        leaf = x.clone().requires_grad_()
+        later = norm(leaf)
+        found = torch.autograd.grad((later * torch.linspace(-1, 2, later.numel()).view(later.shape)).sum(),
+                                    [leaf, *parameters], allow_unused=True)
+        return fresh, later, norm.eval()(x), *[torch.zeros(0) if gradient is None else gradient for gradient in found]
+    return run
 
 
 def copied(value):
@@ -164,6 +191,7 @@ def copied(value):
 
 def seen(name, function, args):
     """What a function does, as {aspect: value}: its value with its type, its gradients, its arguments afterwards."""
+    function = used(function) if inspect.isclass(function) else function
     args = [copied(arg) for arg in args]
     leaves = [arg.requires_grad_() for arg in args if isinstance(arg, torch.Tensor)] if name in DIFFERENTIABLE else []
     given = [copied(arg) for arg in args]
@@ -251,7 +279,7 @@ def test_every_mutant_of_a_solution_that_differs_as_a_function_is_refused(name, 
 
     What wrong values are told is tested with the wrong answers that people give; the search for it is slow.
     """
-    for module in lesson_02, lesson_04, lesson_05, backward_slips:
+    for module in lesson_02, lesson_04, lesson_05, backward_slips, group_norm:
         monkeypatch.setattr(module, "slip", lambda *args: None)
     exercise, cases, counts = EXERCISES[name], cases_of(name), Counter()
     accepted, misnamed = [], []

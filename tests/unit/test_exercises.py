@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from resnote import study
-from resnote.exercises import Prediction, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
+from resnote.exercises import Prediction, group_norm, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
 from resnote.exercises.base import Exercise, Wrong
 
 LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
@@ -121,6 +121,45 @@ def biased(norm, m=4, tolerance=1e-5):
 def ignores_eval(norm):
     x = batch(norm)
     return torch.allclose(norm(x), norm.eval()(x))
+
+
+def grouped(*, group=lambda x, groups: x.unflatten(1, (groups, -1)), dims=(2, 3, 4), correction=0,
+            root=lambda var, eps: (var + eps).sqrt(), affine=lambda x_hat, g, b: per_channel(g) * x_hat + per_channel(b), **changed):
+    """Exercise 4 of lesson 04, with something else at one place."""
+    made = {"gamma": None, "beta": 0, "swap": False, "start": 1.0} | changed.get("__init__", {})
+
+    class Grouped(torch.nn.Module):
+        def __init__(self, groups, channels, eps=1e-5):
+            super().__init__()
+            self.groups, self.eps = groups, eps
+            self.first = torch.nn.Parameter(torch.full((made["gamma"] or channels,), made["start"]))
+            if made["beta"] is not None:
+                self.second = torch.nn.Parameter(torch.zeros(channels))
+
+        def forward(self, x):
+            apart = group(x, self.groups)
+            mu, var = apart.mean(dims, keepdim=True), apart.var(dims, correction=correction, keepdim=True)
+            normalised = (apart - mu) / root(var, self.eps)
+            if group(torch.arange(x.shape[1])[None, :, None, None], self.groups).flatten().tolist() != list(range(x.shape[1])):
+                normalised = normalised.transpose(1, 2)
+            g, b = self.first, getattr(self, "second", torch.zeros(x.shape[1]))
+            return affine(normalised.reshape(x.shape), *((b, g) if made["swap"] else (g, b)))
+    return Grouped
+
+
+class OnlyInTraining(lesson_04.MyGroupNorm):
+    def forward(self, x):
+        return super().forward(x) if self.training else x
+
+
+class Spoils(lesson_04.MyGroupNorm):
+    def forward(self, x):
+        return super().forward(x.add_(1))
+
+
+class GivesNothing(lesson_04.MyGroupNorm):
+    def forward(self, x):
+        super().forward(x)
 
 
 def folded(weight, bias, gamma, beta, mean, var, eps, *, root=None, view=(-1, 1, 1, 1)):
@@ -503,6 +542,43 @@ WRONG = {
         (lambda norm: "none", "it must give one of 'biased', 'no gradient', 'graph', 'mode', or 'right'"),
         (lambda norm: False, "it must give one of"),
     ],
+    "lesson_04.ex4": [
+        (lambda groups, channels, eps=1e-5: torch.nn.BatchNorm2d(channels, eps), "that is batch norm"),
+        (lambda groups, channels, eps=1e-5: torch.nn.GroupNorm(1, channels, eps), "all channels of an image share"),
+        (lambda groups, channels, eps=1e-5: torch.nn.GroupNorm(channels, channels, eps), "each channel has its own"),
+        (lambda groups, channels, eps=1e-5: torch.nn.GroupNorm(channels // groups, channels, eps), "are exchanged"),
+        (lambda groups, channels, eps=1e-5: torch.nn.GroupNorm(groups, channels), "your ε is always 1e-5"),
+        (lambda groups, channels, eps=1e-5: torch.nn.GroupNorm(groups, channels, eps, affine=False), "has no parameters"),
+        (lambda groups, channels, eps=1e-5: torch.nn.GroupNorm(groups, channels, eps).requires_grad_(False), "requires_grad=False"),
+        (lambda groups, channels, eps=1e-5: lambda x: x, "must be a module"),
+        (lambda groups, channels, eps=1e-5: group_norm.MyGroupNorm(groups, channels, eps)(torch.ones(1, channels, 1, 1)),
+         "must be a module"),
+        *((grouped(**slip), words) for slip, words in (
+            ({"__init__": dict(beta=None)}, "has parameters of shape (6,); it must have two"),
+            ({"__init__": dict(gamma=1)}, "has parameters of shape (1,), (6,)"),
+            ({"__init__": dict(swap=True)}, "γ and β are exchanged"),
+            ({"__init__": dict(start=0.5)}, "γ must be 1 for every channel at the start, and β 0. MyGroupNorm(2, 6, 0.3) starts with [0.5"),
+            ({"dims": (0, 2, 3, 4)}, "go over the batch too"),
+            ({"dims": (0, 3, 4)}, "that is batch norm"),
+            ({"dims": (3, 4)}, "each channel has its own"),
+            ({"dims": 2}, "each pixel has its own"),
+            ({"correction": 1}, "by the number of values less 1"),
+            ({"group": lambda x, groups: x.unflatten(1, (-1, groups)).transpose(1, 2)}, "not next to each other"),
+            ({"root": lambda var, eps: var.sqrt() + eps}, "ε stands outside the root"),
+            ({"root": lambda var, eps: var + eps}, "the root is missing"),
+            ({"affine": lambda x_hat, g, b: x_hat}, "that is x̂"),
+            ({"affine": lambda x_hat, g, b: g * x_hat + b}, "γ and β go along the columns"),
+            ({"affine": lambda x_hat, g, b: per_channel(g) * (x_hat + per_channel(b))}, "β is multiplied by γ"),
+            ({"affine": lambda x_hat, g, b: per_channel(g.data) * x_hat + per_channel(b)}, "no gradient reaches γ"),
+            ({"affine": lambda x_hat, g, b: (per_channel(g) * x_hat + per_channel(b)).detach()}, "backward pass stopped"),
+            ({"affine": lambda x_hat, g, b: per_channel(g) * x_hat.detach() + per_channel(b)}, "no gradient reaches x"),
+            ({"root": lambda var, eps: (var.detach() + eps).sqrt()}, "a wrong gradient reaches x"),
+            ({"affine": lambda x_hat, g, b: (per_channel(g) * x_hat + per_channel(b)).flatten(2)}, "has shape (3, 6, 24)"),
+            ({"affine": lambda x_hat, g, b: (per_channel(g) * x_hat + per_channel(b)).float()}, "Keep the type"))),
+        (lambda groups, channels, eps=1e-5: OnlyInTraining(groups, channels, eps), "in eval mode"),
+        (lambda groups, channels, eps=1e-5: Spoils(groups, channels, eps), "changed its argument x in place"),
+        (lambda groups, channels, eps=1e-5: GivesNothing(groups, channels, eps), "returned nothing (None)"),
+    ],
     "lesson_05.ex1": [
         (averaged(of_channels, lambda momentum: (momentum, 1 - momentum)), "mean is wrong: momentum and 1 − momentum"),
         (averaged(lambda x: x.var((0, 2, 3), correction=0)), "takes the biased variance"),
@@ -626,6 +702,7 @@ def test_the_solution_is_right(exercise):
 
 @pytest.mark.parametrize("exercise, answer, words", [
     (lesson_04.ex1, lambda x, g, b, eps: F.batch_norm(x, None, None, g, b, True, 0.1, eps), "come from PyTorch's"),
+    (lesson_04.ex4, torch.nn.GroupNorm, "come from PyTorch's"),
     (lesson_04.ex2, lambda dy, x, g, eps: (), "right so far: nothing yet"),
     (lesson_04.ex2, lambda dy, x, g, eps: (dy * g,), "right so far: dx_hat. You returned 1 of six pieces; the next is dvar"),
     (lesson_04.ex2, lambda dy, x, g, eps: (dy * g, ...), "right so far: dx_hat. dvar, ∂ℓ/∂σ², is still ..."),
@@ -680,7 +757,8 @@ def test_an_answer_that_raises_is_told_where(exercise):
 def test_an_answer_that_returns_nothing_or_takes_other_arguments_is_told_so(exercise):
     assert f"{exercise.name}(" in exercise.check(lambda *args: None).text and "return" in exercise.check(print).text
     assert exercise.check(lambda *args: ... + 1).outcome == "not answered yet"
-    assert f"def {exercise.name}(" in exercise.check(lambda: 1).text
+    first = "def __init__(self, " if inspect.isclass(exercise.model) else f"def {exercise.name}("
+    assert first in exercise.check(lambda: 1).text
 
 
 @each_exercise
@@ -879,6 +957,30 @@ def test_where_it_happened_is_the_learners_own_last_line():
     assert "return x[0]  # inside" in lesson_03.ex1.check(answer).text
 
 
+class LeftOpen(torch.nn.Module):
+    def __init__(self, groups, channels, eps=1e-5):
+        super().__init__()
+        ...
+
+    def forward(self, x):
+        return ...
+
+
+class Breaks(lesson_04.MyGroupNorm):
+    def forward(self, x):
+        return x[0] / self.groups[0]  # inside
+
+
+def test_a_class_is_told_what_a_function_is_told():
+    exercise = lesson_04.ex4
+    assert exercise.check(LeftOpen).outcome == "not answered yet"
+    verdict = exercise.check(Breaks)
+    assert verdict.outcome == "raised" and verdict.text.startswith("MyGroupNorm(2, 6, 0.3)(x) stopped with TypeError")
+    assert "return x[0] / self.groups[0]  # inside" in verdict.text
+    verdict = exercise.check(lesson_04.MyGroupNorm(2, 6))
+    assert verdict.outcome == "wrong" and "check needs your class itself" in verdict.text
+
+
 def test_a_message_cannot_break_the_page():
     def check(ask):
         raise Wrong("<script>")
@@ -927,9 +1029,9 @@ def test_no_two_slips_of_one_search_look_alike(monkeypatch):
                      if a != b and near(one, other))
         return slip(got, formula, *choices)
 
-    for module in lesson_02, lesson_04, lesson_05, backward_slips:
+    for module in lesson_02, lesson_04, lesson_05, backward_slips, group_norm:
         monkeypatch.setattr(module, "slip", watched)
-    for name in ("lesson_02.ex1", "lesson_04.ex1", "lesson_05.ex1", "lesson_05.ex2", "lesson_05.ex3"):
+    for name in ("lesson_02.ex1", "lesson_04.ex1", "lesson_04.ex4", "lesson_05.ex1", "lesson_05.ex2", "lesson_05.ex3"):
         for answer, _ in WRONG[name]:
             EXERCISES[name].check(answer)
     for name in PIECES:

@@ -171,3 +171,26 @@ def test_a_tensor_is_drawn_as_the_same_numbers_in_a_list_are_and_without_a_warni
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert figure(torch.tensor).svg == figure(lambda values: values).svg
+
+
+def test_lines_on_two_logarithmic_axes_share_a_colour_and_a_name_by_group(drawn):
+    groups = {"a": [([1, 10], [2, 20]), ([1, 10], [3, 30])], "b": [([1, 10], [4, 40])]}
+    axes = figures.loglog(groups, "step", "loss", "").axes[0]
+    found = axes.get_lines()
+    assert [(list(line.get_xdata()), list(line.get_ydata())) for line in found] == [line for group in groups.values() for line in group]
+    assert (axes.get_xscale(), axes.get_yscale(), axes.get_xlabel(), axes.get_ylabel()) == ("log", "log", "step", "loss")
+    assert found[0].get_color() == found[1].get_color() != found[2].get_color()
+    assert found[0].get_linestyle() == found[1].get_linestyle() != found[2].get_linestyle()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_maps_that_share_a_mean_are_filled_and_hatched_where_the_table_says_so(drawn):
+    masks = {"one": [[True, False, False], [True, False, True]], "two": torch.tensor([[False, True, True], [False, False, False]])}
+    figure = figures.sharing(masks, (1, 2), ["first", "second"], "")
+    for axes, (title, mask), caption in zip(figure.axes, masks.items(), ["first", "second"], strict=True):
+        *maps, mark = axes.patches
+        assert [bool(patch.get_hatch()) for patch in maps] == [bool(value) for row in mask for value in row]
+        assert len({patch.get_facecolor() for patch in maps}) == 2
+        assert [(round(patch.get_y()), round(patch.get_x())) for patch in maps] == [(n, c) for n in range(2) for c in range(3)]
+        assert mark.get_center() == (2.5, 1.5) and axes.get_title() == title and axes.get_xlabel() == f"channel\n{caption}"
+        assert axes.yaxis_inverted() and [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "3"]
