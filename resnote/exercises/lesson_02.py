@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from resnote.exercises.base import Exercise, Wrong, short
 from resnote.exercises.compare import check_gradients, check_numbers, check_tensor, far, near, slip
 from resnote.exercises.prediction import Prediction
+from resnote.exercises.stochastic_depth import StochasticDepth, check_stochastic_depth
 
 # --- 1. the block --------------------------------------------------------------------------------
 
@@ -205,6 +206,12 @@ ex2 = Exercise("ex2", _check_zero_pad, solution=zero_pad_shortcut, hints=(
 ex3 = Exercise("ex3", _check_slope_through, solution=slope_through, hints=(
     "One block: the slope of F(x) + x is F′ + 1.",
     "Blocks in a row: slopes multiply. Start with 1.",
+))
+
+
+ex4 = Exercise("ex4", check_stochastic_depth, solution=StochasticDepth, hints=(
+    "nn.Module has self.training: True after train(), False after eval(). Ask it in forward.",
+    "torch.rand(()) < self.keep is True with probability keep. Without self.f, forward returns x.",
 ))
 
 

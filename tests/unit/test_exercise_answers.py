@@ -92,6 +92,59 @@ def probed_by_hooks(network, images, labels):
     return np.float64(found[0] / found[len(convs) - 1])
 
 
+class DepthByBernoulli(nn.Module):
+    def __init__(self, f, keep):
+        super().__init__()
+        self.residual = f
+        self.register_buffer("p", torch.tensor(keep, dtype=torch.float64))
+
+    def forward(self, x):
+        share = torch.bernoulli(self.p) if self.training else self.p
+        return share * self.residual(x) + x
+
+
+class DepthByPython(nn.Module):
+    def __init__(self, f, keep):
+        nn.Module.__init__(self)
+        self.f, self.keep = f, keep
+
+    def forward(self, x):
+        if self.training and random.random() >= self.keep:
+            return x
+        return torch.add(x, self.f(x), alpha=1 if self.training else self.keep)
+
+
+class DepthByNumPy(nn.Module):
+    def __init__(self, f, keep):
+        super().__init__()
+        self.layers, self.keep = nn.ModuleList([f]), keep
+
+    def forward(self, x):
+        out = x.clone()
+        used = np.random.binomial(1, self.keep) if self.training else self.keep
+        if used > 0:
+            out += used * self.layers[0](x)
+        return out
+
+
+class DepthByDropout(nn.Module):
+    def __init__(self, f, keep):
+        super().__init__()
+        self.f, self.keep, self.drop = f, keep, nn.Dropout(1 - keep)
+
+    def forward(self, x):
+        drawn = self.drop(x.new_ones(1)) > 0
+        return x + (drawn.to(x) if self.training else self.keep) * self.f(x)
+
+
+def depth_by_hook(f, keep):
+    def choose(module, args, fx):
+        return args[0] + (fx * keep if not module.training else fx if torch.rand(1).item() < keep else fx * 0)
+    whole = nn.Sequential(f)
+    whole.register_forward_hook(choose)
+    return whole
+
+
 class Residual(nn.Module):
     def forward(self, f, x):
         out = f(x)
@@ -464,6 +517,7 @@ RIGHT = {
         lambda slopes: sum(math.prod(way) for r in range(len(slopes) + 1) for way in itertools.combinations(slopes, r)) if len(slopes) < 9
         else np.array([1.0]),
     ],
+    "lesson_02.ex4": [DepthByBernoulli, DepthByPython, DepthByNumPy, DepthByDropout, depth_by_hook],
     "lesson_03.ex1": [
         lambda k, i, o, g, b: sum(p.numel() for p in nn.Conv2d(i, o, k, groups=g, bias=b).parameters()),
         lambda k, i, o, g, bias: np.int64(k * k * i * o // g + bias * o), lambda k, i, o, g, bias: torch.tensor(o * (k * k * i // g + int(bias))),

@@ -94,6 +94,11 @@ def slope_through(turn):
     return ([pick(0.0, -1.0, random.gauss(0, 3), random.uniform(-1, 1)) for _ in range(turn % 6)],)
 
 
+def stochastic_depth(turn):
+    f = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Tanh()).double()
+    return f, (0.0, 1.0, 0.3, 0.75)[turn % 4], normal(pick(2, 5), 3)
+
+
 def conv_parameters(turn):
     groups = pick(1, 1, 2, 3)
     return pick(1, 2, 3, 5), groups * pick(1, 2, 4, 5), groups * pick(1, 2, 3, 7), groups, pick(True, False)
@@ -152,7 +157,7 @@ def estimate(turn):
 
 ARGUMENTS = dict(zip(EXERCISES, (
     he_std, dead_share, diagnose, first_over_last,
-    residual_forward, zero_pad_shortcut, slope_through,
+    residual_forward, zero_pad_shortcut, slope_through, stochastic_depth,
     conv_parameters, pointwise, widest_bottleneck,
     batch_norm_images, bn_backward, find_bug, my_group_norm,
     update, fold_into, estimate), strict=True))
@@ -181,6 +186,32 @@ def used(cls):
     return run
 
 
+def skipped(cls):
+    """A function of all arguments of a module that draws: what it gives in eval mode, and in training, how often, with gradients."""
+    def run(f, keep, x):
+        module, leaf = cls(f, keep), x.clone().requires_grad_()
+        known = len(list(module.parameters())) >= len(list(f.parameters()))
+        predicted = module.eval()(x)
+        outputs = [module.train()(leaf) for _ in range(200)]
+        rows = torch.stack([output.detach() for output in outputs])
+        kinds = [rows[0]] + [row for row in rows if not torch.allclose(row, rows[0])][:1]
+        other = [row for row in rows if not any(torch.allclose(row, kind) for kind in kinds)]
+        often = sum(torch.allclose(row, x + f(x)) for row in rows) / len(rows)
+        gradients = {}
+        for output, row in zip(outputs, rows):
+            place = torch.allclose(row, x)
+            if place not in gradients:
+                found = torch.autograd.grad(output.sum(), [leaf, *f.parameters()], allow_unused=True)
+                gradients[place] = [torch.zeros_like(a) if g is None else g for a, g in zip([leaf, *f.parameters()], found)]
+        kinds = sorted(kinds, key=lambda row: torch.allclose(row, x))
+        return (predicted, torch.stack(kinds), float(len(other)), float(abs(often - keep) < 0.15), float(known),
+                *(gradient for place in sorted(gradients) for gradient in gradients[place]))
+    return run
+
+
+RUN = {"lesson_02.ex4": skipped}
+
+
 def copied(value):
     if isinstance(value, torch.Tensor):
         return value.clone()
@@ -191,7 +222,7 @@ def copied(value):
 
 def seen(name, function, args):
     """What a function does, as {aspect: value}: its value with its type, its gradients, its arguments afterwards."""
-    function = used(function) if inspect.isclass(function) else function
+    function = RUN.get(name, used)(function) if inspect.isclass(function) else function
     args = [copied(arg) for arg in args]
     leaves = [arg.requires_grad_() for arg in args if isinstance(arg, torch.Tensor)] if name in DIFFERENTIABLE else []
     given = [copied(arg) for arg in args]

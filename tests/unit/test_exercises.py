@@ -1,5 +1,6 @@
 """Every exercise takes its solution, and says of each plausible wrong answer what is wrong with it."""
 
+import copy
 import inspect
 import math
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from resnote import study
-from resnote.exercises import Prediction, group_norm, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
+from resnote.exercises import Prediction, group_norm, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, stochastic_depth, suspects
 from resnote.exercises.base import Exercise, Wrong
 
 LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
@@ -145,6 +146,28 @@ def grouped(*, group=lambda x, groups: x.unflatten(1, (groups, -1)), dims=(2, 3,
             g, b = self.first, getattr(self, "second", torch.zeros(x.shape[1]))
             return affine(normalised.reshape(x.shape), *((b, g) if made["swap"] else (g, b)))
     return Grouped
+
+
+def sometimes(training=lambda x, fx, keep: x + fx if torch.rand(()) < keep else x, predicting=lambda x, fx, keep: x + keep * fx, own=lambda f: f):
+    """A module of stochastic depth with other formulas in training and eval mode, and what it does with f."""
+    class Sometimes(nn.Module):
+        def __init__(self, f, keep):
+            super().__init__()
+            self.f, self.keep = own(f), keep
+
+        def forward(self, x):
+            f = self.f[0] if isinstance(self.f, (list, tuple)) else self.f
+            return (training if self.training else predicting)(x, f(x), self.keep)
+    return Sometimes
+
+
+class DrawsOnce(nn.Module):
+    def __init__(self, f, keep):
+        super().__init__()
+        self.f, self.keep, self.used = f, keep, bool(torch.rand(()) < keep)
+
+    def forward(self, x):
+        return x + (float(self.used) if self.training else self.keep) * self.f(x)
 
 
 class OnlyInTraining(lesson_04.MyGroupNorm):
@@ -343,6 +366,33 @@ WRONG = {
         (lambda slopes: math.prod(min(1, max(0, 1 + s)) for s in slopes), "clipped to 0 to 1"),
         (lambda slopes: math.prod(min(1, max(-1, 1 + s)) for s in slopes), "clipped to −1 to 1"),
         (lambda slopes: math.prod(1 - s for s in slopes), "1 + F′, not 1 − F′"),
+    ],
+    "lesson_02.ex4": [
+        (sometimes(predicting=lambda x, fx, keep: x + fx), "In training f is used only now and then"),
+        (sometimes(predicting=lambda x, fx, keep: x), "x alone"),
+        (sometimes(predicting=lambda x, fx, keep: keep * fx), "x is missing"),
+        (sometimes(predicting=lambda x, fx, keep: keep * (x + fx)), "x always passes whole"),
+        (sometimes(predicting=lambda x, fx, keep: x + (1 - keep) * fx), "by 1 − keep"),
+        (sometimes(predicting=lambda x, fx, keep: x + fx / keep), "divided f(x) by keep"),
+        (sometimes(predicting=lambda x, fx, keep: (x + keep * fx).relu()), "ReLU after the sum"),
+        (sometimes(predicting=lambda x, fx, keep: x + fx if torch.rand(()) < keep else x), "depend on chance"),
+        (sometimes(predicting=lambda x, fx, keep: 2 * x + fx), "values differ by up to"),
+        (sometimes(lambda x, fx, keep: x + fx if torch.rand(()) > keep else x), "not that it is left out"),
+        (sometimes(lambda x, fx, keep: x + fx), "used f in 100% of 400 calls"),
+        (sometimes(lambda x, fx, keep: x), "Draw anew at each call"),
+        (DrawsOnce, "Draw anew at each call"),
+        (sometimes(lambda x, fx, keep: x + fx if torch.rand(()) < 0.5 else x), "it must be about 70%"),
+        (sometimes(lambda x, fx, keep: x + keep * fx), "belongs in eval mode"),
+        (sometimes(lambda x, fx, keep: x + fx / keep if torch.rand(()) < keep else x), "Here f(x) is scaled in eval mode"),
+        (sometimes(lambda x, fx, keep: x + fx if torch.rand(()) < keep else 0 * x), "x passes always"),
+        (sometimes(lambda x, fx, keep: fx if torch.rand(()) < keep else x), "x is missing"),
+        (sometimes(lambda x, fx, keep: x + fx * (torch.rand(len(x), 1) < keep)), "Draw once a call"),
+        (sometimes(lambda x, fx, keep: (x + fx).relu() if torch.rand(()) < keep else x), "ReLU after the sum"),
+        (sometimes(lambda x, fx, keep: x + fx.detach() if torch.rand(()) < keep else x), "gradient reaches"),
+        (sometimes(lambda x, fx, keep: x + fx if torch.rand(()) < keep else x.detach()), "no gradient reaches x"),
+        (sometimes(own=lambda f: [f]), "does not know f's parameters"),
+        (sometimes(own=copy.deepcopy), "does not know f's parameters"),
+        (lambda f, keep: lambda x: x, "must be a module"),
     ],
     "lesson_03.ex1": [
         (lambda k, i, o, g, b: k * i * o + b * o, "kernel counts only once"),
@@ -1029,9 +1079,9 @@ def test_no_two_slips_of_one_search_look_alike(monkeypatch):
                      if a != b and near(one, other))
         return slip(got, formula, *choices)
 
-    for module in lesson_02, lesson_04, lesson_05, backward_slips, group_norm:
+    for module in lesson_02, lesson_04, lesson_05, backward_slips, group_norm, stochastic_depth:
         monkeypatch.setattr(module, "slip", watched)
-    for name in ("lesson_02.ex1", "lesson_04.ex1", "lesson_04.ex4", "lesson_05.ex1", "lesson_05.ex2", "lesson_05.ex3"):
+    for name in ("lesson_02.ex1", "lesson_02.ex4", "lesson_04.ex1", "lesson_04.ex4", "lesson_05.ex1", "lesson_05.ex2", "lesson_05.ex3"):
         for answer, _ in WRONG[name]:
             EXERCISES[name].check(answer)
     for name in PIECES:
