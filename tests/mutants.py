@@ -10,8 +10,10 @@ from __future__ import annotations
 import ast
 import inspect
 import operator
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -30,10 +32,10 @@ class RunsForEver(RuntimeError):
 
 
 def mutants(function: Callable) -> Iterator[Mutant]:
-    """Each changed version of ``function`` once, in the same order every time."""
+    """Each changed version of ``function``, or of a class, once, in the same order every time."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     seen = {ast.unparse(tree)}
-    for kind, change, undo in _changes(tree.body[0]):
+    for kind, change, undo in chain.from_iterable(map(_changes, _functions(tree))):
         change()
         source = ast.unparse(tree)
         if source not in seen:
@@ -44,8 +46,14 @@ def mutants(function: Callable) -> Iterator[Mutant]:
         undo()
 
 
+def _functions(tree):
+    """The function that the source defines, or the methods of the class."""
+    defined = tree.body[0]
+    return [each for each in defined.body if isinstance(each, ast.FunctionDef)] if isinstance(defined, ast.ClassDef) else [defined]
+
+
 def _compiled(source, function):
-    namespace = dict(function.__globals__, **_HELPERS)
+    namespace = dict(vars(sys.modules[function.__module__]), **_HELPERS)
     try:
         tree = ast.parse(source)
     except SyntaxError:  # what was put together is no Python
@@ -53,7 +61,8 @@ def _compiled(source, function):
     for loop in ast.walk(tree):
         if isinstance(loop, ast.While):
             loop.body.insert(0, ast.parse("_tick(_ticks)").body[0])
-    tree.body[0].body.insert(0, ast.parse("_ticks = [0]").body[0])
+    for each in _functions(tree):
+        each.body.insert(0, ast.parse("_ticks = [0]").body[0])
     try:
         exec(compile(ast.fix_missing_locations(tree), "mutant", "exec"), namespace)
     except SyntaxError:

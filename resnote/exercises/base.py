@@ -30,7 +30,7 @@ class NotAnswered(Exception):
     """Raised by a checker where the answer still holds a ``...``."""
 
 
-class _Raised(Exception):
+class Raised(Exception):
     """The learner's own code raised; the cause is in ``__cause__``."""
 
 
@@ -83,7 +83,7 @@ class Exercise:
     checker : called with the answer, wrapped by `_Asked`; raises `Wrong` at the first thing that is
         wrong, `Unfinished` where something right is not all, and returns the sentence for a right answer
     hints : from a nudge to nearly everything
-    solution : a function with the signature that the answer must have
+    solution : a function, or a module's class, with the signature that the answer must have
     """
 
     def __init__(self, label, checker, *, hints, solution):
@@ -104,7 +104,7 @@ class Exercise:
         except NotAnswered:
             return _verdict("not answered yet", f"replace the ... in {self.name}, then run this cell again. "
                                                 f"Stuck? Run exercises.{self.label}.hint() in a cell of its own.")
-        except _Raised as raised:
+        except Raised as raised:
             return _verdict("raised", _where(raised.__cause__, answer, raised.args[0]))
         except Unfinished as unfinished:
             return _verdict("not finished", str(unfinished))
@@ -146,9 +146,8 @@ class _Asked:
         try:
             inspect.signature(self._answer).bind(*given)
         except TypeError as error:
-            wanted = f"{self.model.__name__}{inspect.signature(self.model)}"
-            raise Wrong(f"the check could not call your function ({error}). Its first line must stay "
-                        f"def {wanted}:") from None
+            raise Wrong(f"the check could not call your {'class' if inspect.isclass(self.model) else 'function'} ({error}). "
+                        f"{self._first_line()}") from None
         except ValueError:  # a builtin without a signature: the call itself will tell
             pass
         call = call or f"{self.model.__name__}({', '.join(map(short, args))})"
@@ -160,7 +159,7 @@ class _Asked:
         except BaseException as error:  # SystemExit, too: exit() in an answer must not end the kernel
             if isinstance(error, (TypeError, AttributeError)) and "ellipsis" in _message(error):
                 raise NotAnswered from None  # ... is still in use: ... + 1
-            raise _Raised(call) from error
+            raise Raised(call) from error
         if result is ...:
             raise NotAnswered
         if result is None:
@@ -174,6 +173,17 @@ class _Asked:
                 raise Wrong(f"{call} changed its argument {name} in place, and whoever called it still needs {name}. "
                             f"Compute something new, or change a copy: {name}.clone() of a tensor, list({name}) of a list.")
         return result
+
+    def built(self, module, model) -> _Asked:
+        """A module that the answer has built, to be called with the arguments of ``model``, its exceptions told apart, too."""
+        return _Asked(module, model)
+
+    def _first_line(self) -> str:
+        signature = inspect.signature(self.model)
+        if inspect.isclass(self.model):
+            names = ", ".join(["self", *map(str, signature.parameters.values())])
+            return f"The first line of class {self.model.__name__}(nn.Module) must stay def __init__({names}):"
+        return f"Its first line must stay def {self.model.__name__}{signature}:"
 
 
 @contextmanager
@@ -223,7 +233,8 @@ def _message(error) -> str:
 def _where(error, answer, call) -> str:
     """The call, the error, and the learner's own last line on the way to it."""
     text = f"{call} stopped with {type(error).__name__}: {_message(error)}"
-    file = getattr(getattr(answer, "__code__", None), "co_filename", None)
+    codes = (getattr(part, "__code__", None) for part in (answer, getattr(answer, "forward", None), getattr(answer, "__init__", None)))
+    file = next((code.co_filename for code in codes if code), None)
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return text + (f"\nIt happened in line {own[-1].lineno} of its cell: {own[-1].line}" if own else "")
 

@@ -6,6 +6,7 @@ import torch
 
 from resnote import counting
 from resnote.exercises.base import Exercise, Wrong, short
+from resnote.exercises.bottleneck_module import Bottleneck, check_bottleneck
 from resnote.exercises.compare import Watch, check_gradients, check_numbers
 from resnote.exercises.prediction import Prediction
 
@@ -213,6 +214,13 @@ ex3 = Exercise("ex3", _check_widest_bottleneck, solution=widest_bottleneck, hint
     "Write the parameters of channels → width → width → channels: two 1×1 and one 3×3, no bias.",
     "2 · channels · width + 9 · width² must not be over the budget.",
     "Start with width 0 and grow it while the next width still fits.",
+))
+ex4 = Exercise("ex4", check_bottleneck, solution=Bottleneck, hints=(
+    "Begin with BottleneckByHand of section 3. Its channels become three arguments, and the 3×3 gets stride=stride.",
+    "The shortcut is x where stride is 1 and in_channels equals out_channels. Elsewhere it is nn.Conv2d(in_channels, "
+    "out_channels, 1, stride=stride, bias=False).",
+    "nn.Identity() gives back what it is called with: set self.shortcut to it or to the projection in __init__, and forward "
+    "needs no if.",
 ))
 
 

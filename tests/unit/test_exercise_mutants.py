@@ -99,6 +99,11 @@ def widest_bottleneck(turn):
     return channels, max(0, 2 * channels * width + 9 * width * width + pick(-1, 0, 1, 3))
 
 
+def bottleneck(turn):
+    stride, out_channels = pick((1, 13), (1, 7), (2, 7), (3, 5), (2, 11))
+    return 7, pick(2, 3, 9), out_channels, stride
+
+
 def batch_norm_images(turn):
     channels = pick(1, 3, 4)
     x = normal(pick(1, 2, 4), channels, pick(1, 3), pick(2, 4)) * 10 ** normal(1, channels, 1, 1) + normal(1, channels, 1, 1)
@@ -135,7 +140,7 @@ def estimate(turn):
 
 ARGUMENTS = dict(zip(EXERCISES, (
     he_std, dead_share, diagnose, residual_forward, zero_pad_shortcut, slope_through, conv_parameters, pointwise,
-    widest_bottleneck, batch_norm_images, bn_backward, find_bug, update, fold_into, estimate), strict=True))
+    widest_bottleneck, bottleneck, batch_norm_images, bn_backward, find_bug, update, fold_into, estimate), strict=True))
 DIFFERENTIABLE = "lesson_02.ex1", "lesson_02.ex2", "lesson_03.ex2", "lesson_04.ex1"
 MAY_CHANGE = {"lesson_05.ex1": {0, 1}, "lesson_04.ex3": {0}}
 WHOLE = "lesson_03.ex1", "lesson_03.ex3"
@@ -158,14 +163,17 @@ def seen(name, function, args):
     leaves = [arg.requires_grad_() for arg in args if isinstance(arg, torch.Tensor)] if name in DIFFERENTIABLE else []
     given = [copied(arg) for arg in args]
     try:
+        if name == "lesson_03.ex4":         # what is built is given weights, an x, and runs; its shapes belong to its values
+            module = drawn(0, function, given).double()
+            shapes, leaves, given = filled(module)
         if name == "lesson_04.ex3":         # a verdict found by experiments on random numbers: the commonest of three
             value = Counter(drawn(seed, function, copied(given)) for seed in range(3)).most_common(1)[0][0]
         else:
-            value = drawn(0, function, given)
+            value = drawn(0, module if name == "lesson_03.ex4" else function, given)
     except Exception as error:
         return {"value": "ValueError" if isinstance(error, ValueError) else "error"}
     flat = value if isinstance(value, (tuple, list)) and name not in ("lesson_02.ex3",) else [value]
-    result = {"value": [plain(name, each) for each in flat]}
+    result = {"value": [plain(name, each) for each in flat] + ([shapes] if name == "lesson_03.ex4" else [])}
     result["type"] = [str(each.dtype) if isinstance(each, torch.Tensor) and each.numel() != 1 else
                       type(each).__name__ if name in WHOLE else "" for each in flat]
     if leaves:
@@ -180,6 +188,18 @@ def seen(name, function, args):
     result["argument"] = [after if isinstance(after, list) else after.detach().double() for place, after in enumerate(given)
                           if isinstance(after, (list, torch.Tensor)) and place not in MAY_CHANGE.get(name, ())]
     return result
+
+
+def filled(module):
+    """The shapes of a module's weights, sorted; its weights in that order and an x, all leaves; and the arguments of its forward.
+
+    Each weight is filled with numbers of its shape's own.
+    """
+    weights = sorted(module.parameters(), key=lambda weight: tuple(weight.shape))
+    for weight in weights:
+        weight.data = torch.randn(weight.shape, generator=torch.Generator().manual_seed(sum(weight.shape)), dtype=torch.float64)
+    x = torch.randn(2, 7, 5, 6, generator=torch.Generator().manual_seed(4), dtype=torch.float64, requires_grad=True)
+    return [tuple(weight.shape) for weight in weights], [*weights, x], [x.clone()]
 
 
 def drawn(seed, function, args):
