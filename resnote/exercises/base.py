@@ -30,7 +30,7 @@ class NotAnswered(Exception):
     """Raised by a checker where the answer still holds a ``...``."""
 
 
-class _Raised(Exception):
+class Raised(Exception):
     """The learner's own code raised; the cause is in ``__cause__``."""
 
 
@@ -105,7 +105,7 @@ class Exercise:
         except NotAnswered:
             return _verdict("not answered yet", f"replace the ... in {self.name}, then run this cell again. "
                                                 f"Stuck? Run exercises.{self.label}.hint() in a cell of its own.")
-        except _Raised as raised:
+        except Raised as raised:
             return _verdict("raised", _where(raised.__cause__, answer, raised.args[0]))
         except Unfinished as unfinished:
             return _verdict("not finished", str(unfinished))
@@ -160,7 +160,7 @@ class _Asked:
                              call, ())
 
     def _guarded(self, function, args, given, names, call, may_change):
-        """The function's value for ``given``, copies of ``args``; its errors as `_Raised`, other slips as `Wrong`."""
+        """The function's value for ``given``, copies of ``args``; its errors as `Raised`, other slips as `Wrong`."""
         try:
             with _settings_kept():
                 result = function(*given)
@@ -169,7 +169,7 @@ class _Asked:
         except BaseException as error:  # SystemExit, too: exit() in an answer must not end the kernel
             if isinstance(error, (TypeError, AttributeError)) and "ellipsis" in _message(error):
                 raise NotAnswered from None  # ... is still in use: ... + 1
-            raise _Raised(call) from error
+            raise Raised(call) from error
         if result is ...:
             raise NotAnswered
         if result is None:

@@ -6,6 +6,7 @@ import torch
 
 from resnote import counting
 from resnote.exercises.base import Exercise, Wrong, short
+from resnote.exercises.bottleneck_module import Bottleneck, check_bottleneck
 from resnote.exercises.compare import Watch, check_gradients, check_numbers
 from resnote.exercises.prediction import Prediction
 
@@ -214,6 +215,13 @@ ex3 = Exercise("ex3", _check_widest_bottleneck, solution=widest_bottleneck, hint
     "2 · channels · width + 9 · width² must not be over the budget.",
     "Start with width 0 and grow it while the next width still fits.",
 ))
+ex4 = Exercise("ex4", check_bottleneck, solution=Bottleneck, hints=(
+    "Begin with BottleneckByHand of section 3. Its channels become three arguments, and the 3×3 gets stride=stride.",
+    "The shortcut is x where stride is 1 and in_channels equals out_channels. Elsewhere it is nn.Conv2d(in_channels, "
+    "out_channels, 1, stride=stride, bias=False).",
+    "nn.Identity() gives back what it is called with: set self.shortcut to it or to the projection in __init__, and forward "
+    "needs no if.",
+))
 
 
 # --- guesses before the experiments ---------------------------------------------------------------
@@ -222,25 +230,12 @@ ex3 = Exercise("ex3", _check_widest_bottleneck, solution=widest_bottleneck, hint
 class guesses:
     """The lesson's predictions; they stand here so that a cell does not give the answer away."""
 
-    pointwise = Prediction(
-        "A 1×1 convolution from 8 to 3 channels has the same number of weights as nn.Linear(8, 3). What else?",
-        {
-            "nothing: one is for images, the other for vectors":
-                "The pixel is a vector: its 8 channel values. Think of what happens to it.",
-            "it is that linear layer, applied to the channels of every pixel":
-                "Each output channel is a weighted sum of the input channels at the same place.",
-            "it is that linear layer, applied to the whole flattened image":
-                "Then the weights would depend on the image's size, and they do not.",
-        },
-        answer="it is that linear layer, applied to the channels of every pixel",
-    )
-
     shuffle = Prediction(
         "Shuffle the pixels, convolve, undo the shuffle. For which kernel is the result the same as without the shuffle?",
         {
             "1×1 only": "Every pixel is treated alone, so it does not matter where it stands.",
-            "1×1 and 3×3": "A 3×3 kernel reads eight neighbours, and the shuffle has put others there.",
-            "3×3 only": "A 3×3 kernel reads eight neighbours, and the shuffle has put others there.",
+            "1×1 and 3×3": "A 3×3 kernel reads eight neighbours, and the shuffle has put other pixels there.",
+            "3×3 only": "A 3×3 kernel reads eight neighbours, and the shuffle has put other pixels there. How many does a 1×1 read?",
         },
         answer="1×1 only",
     )
@@ -248,8 +243,9 @@ class guesses:
     ratio = Prediction(
         "Two 3×3 convolutions at 256 channels against the bottleneck 256 → 64 → 64 → 256. How many times fewer parameters?",
         {
-            "about 3 times": "That is what the article says, of another pair of blocks. This pair saves more.",
-            "about 9 times": "Nine is one 3×3 against one 1×1. Here the 3×3 has also moved to a quarter of the channels.",
+            "about 3 times": "The article says so of another pair of blocks. For this one, compare 2 · 9 · 256² with "
+                             "2 · 256 · 64 + 9 · 64².",
+            "about 9 times": "Nine is one 3×3 against one 1×1. Here the 3×3 also has a quarter of the channels, on both of its sides.",
             "about 17 times": "1,179,648 against 69,632. The squeeze counts twice: in and out of the 3×3.",
         },
         answer="about 17 times",
@@ -258,19 +254,34 @@ class guesses:
     memory = Prediction(
         "In the bottleneck, the 3×3 costs about half of the parameters and of the work. What takes most of the memory?",
         {
-            "the output of the 3×3": "It has 64 channels, a quarter of what leaves the block.",
+            "the output of the 3×3": "It has 64 channels. Other outputs in the block have four times as many.",
             "the maps with 256 channels": "The last 1×1, the add and the last ReLU each write 256 channels.",
             "the weights": "69,632 parameters take 272 KiB. A single map with 64 channels at 320×320 takes 25 MiB.",
         },
         answer="the maps with 256 channels",
     )
 
-    loss = Prediction(
-        "Squeeze the 256 learned channels to 64 and grow them back, as well as a linear pair can. How much of their variance is lost?",
+    channels = Prediction(
+        "Three networks with the same number of parameters, and 4, 16 or 64 channels around the squeeze. Which step lowers the "
+        "training error more?",
         {
-            "about three quarters": "That would be so if all 256 directions carried the same.",
-            "more than a quarter": "That is what happens to channels that have nothing to do with one another. These look at the same pixels.",
-            "a few percent at most": "The channels repeat each other: few directions carry nearly everything.",
+            "from 4 to 16 channels": "With 4 channels the block hands on only 4 numbers a pixel. Most of the gain comes from leaving that.",
+            "from 16 to 64 channels": "At equal parameters those 64 channels are paid for with a narrower squeeze, 8 instead of 15.",
+            "neither: the parameters are the same":
+                "The number of parameters is the same, but with 4 channels all that the block hands on is 4 numbers a pixel.",
         },
-        answer="a few percent at most",
+        answer="from 4 to 16 channels",
+    )
+
+    loss = Prediction(
+        "F of this block sees x squeezed from 32 channels to a single one, and the shortcut carries the whole x. What happens to the "
+        "trained network's test error?",
+        {
+            "it rises by less than 15 points": "F knows little of x, but the sum still holds all of it.",
+            "more than half of the digits are wrong":
+                "That happens where the shortcut carries the squeezed x, too. Here it carries all of x.",
+            "it is guessing: 9 of 10 are wrong":
+                "F is nearly blind, but F is only one of the two parts of the sum. What does the other one hold?",
+        },
+        answer="it rises by less than 15 points",
     )

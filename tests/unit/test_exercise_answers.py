@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from resnote import blocks
 from resnote.exercises import lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
 from resnote.exercises.base import Exercise
 
@@ -474,6 +475,100 @@ def residual_f(f, x):
     return F.threshold(fx + x, 0, 0)
 
 
+class OneLine(nn.Module):
+    """Layers in a Sequential, other names, the projection always built and kept elsewhere unless it is needed."""
+
+    def __init__(self, in_channels, width, out_channels, stride=1):
+        nn.Module.__init__(self)
+        self.around = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+        self.f = nn.Sequential(nn.Conv2d(in_channels, width, 1, bias=False), nn.ReLU(inplace=True),
+                               nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.ReLU(inplace=True),
+                               nn.Conv2d(width, out_channels, 1, bias=False))
+        if in_channels == out_channels and stride == 1:
+            self.around = nn.Sequential()
+
+    def forward(self, x):
+        out = self.f(x)
+        out += self.around(x)
+        return F.relu_(out)
+
+
+class WithOurs(nn.Module):
+    def __init__(self, in_channels, width, out_channels, stride=1):
+        super().__init__()
+        self.block = blocks.Bottleneck(
+            in_channels, width, out_channels, stride=stride, batch_norm=False,
+            shortcut="identity" if (in_channels, stride) == (out_channels, 1) else "projection")
+
+    def forward(self, x):
+        return self.block(x)
+
+
+class Pointwise(nn.Module):
+    """1×1 convolutions as linear layers, the 3×3 by F.conv2d with a parameter of its own."""
+
+    def __init__(self, in_channels, width, out_channels, stride=1):
+        super().__init__()
+        self.stride = stride
+        self.three = nn.Parameter(torch.zeros(width, width, 3, 3))
+        self.down, self.up = nn.Linear(in_channels, width, bias=False), nn.Linear(width, out_channels, bias=False)
+        if stride > 1 or in_channels != out_channels:
+            self.side = nn.Linear(in_channels, out_channels, bias=False)
+
+    def forward(self, x):
+        def at_each_pixel(layer, maps):
+            return layer(maps.movedim(1, -1)).movedim(-1, 1)
+        fx = F.conv2d(at_each_pixel(self.down, x).clamp(min=0), self.three, stride=self.stride, padding="same" if self.stride == 1 else 1)
+        fx = at_each_pixel(self.up, fx.clamp(min=0))
+        if hasattr(self, "side"):
+            x = at_each_pixel(self.side, x[..., ::self.stride, ::self.stride])
+        return torch.where(fx + x > 0, fx + x, 0)
+
+
+class InADict(nn.Module):
+    """Layers in a ModuleDict, weights at 0 at first, a projection or None."""
+
+    def __init__(self, in_channels, width, out_channels, stride=1, **unused):
+        super().__init__()
+        sizes = {"a": (in_channels, width, 1, 1), "b": (width, width, 3, stride), "c": (width, out_channels, 1, 1)}
+        self.convs = nn.ModuleDict({name: nn.Conv2d(i, o, k, s, k // 2, bias=False) for name, (i, o, k, s) in sizes.items()})
+        needed = stride != 1 or in_channels != out_channels
+        self.downsample = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False) if needed else None
+        for weight in self.parameters():
+            nn.init.zeros_(weight)
+
+    def forward(self, x):
+        identity = x if self.downsample is None else self.downsample(x)
+        for name, conv in self.convs.items():
+            x = conv(x) if name == "a" else conv(F.relu(x))
+        return F.relu(x + identity)
+
+
+class Lazily(nn.Module):
+    """Input channels are found at the first call."""
+
+    def __init__(self, in_channels, width, out_channels, stride=1):
+        super().__init__()
+        self.a, self.b, self.c = nn.LazyConv2d(width, 1, bias=False), nn.LazyConv2d(width, 3, stride, 1, bias=False), nn.LazyConv2d(
+            out_channels, 1, bias=False)
+        self.side = nn.LazyConv2d(out_channels, 1, stride, bias=False) if (in_channels, 1) != (out_channels, stride) else lambda x: x
+
+    def forward(self, x):
+        return (self.c(self.b(self.a(x).relu()).relu()) + self.side(x)).relu()
+
+
+class StrideOnTheLast(lesson_03.Bottleneck):
+    """The same numbers for more work."""
+
+    def __init__(self, in_channels, width, out_channels, stride=1):
+        super().__init__(in_channels, width, out_channels, stride)
+        self.look.stride, self.grow.stride = (1, 1), (stride, stride)
+
+
+def built_by_a_function(in_channels, width, out_channels, stride=1):
+    return OneLine(in_channels, width, out_channels, stride).eval()
+
+
 RIGHT = {
     "lesson_01.ex1": [
         He(), lambda k, c: np.sqrt(2 / (k**2 * c)), lambda k, c: torch.sqrt(torch.tensor(2 / (k * k * c))),
@@ -536,6 +631,7 @@ RIGHT = {
         lambda c, b: next(w for w in itertools.count() if 2 * c * (w + 1) + 9 * (w + 1) ** 2 > b),
         lambda c, b: int(np.floor(max(np.roots([9, 2 * c, -b - 0.5])))),
     ],
+    "lesson_03.ex4": [OneLine, WithOurs, Pointwise, InADict, Lazily, StrideOnTheLast, built_by_a_function, functools.partial(lesson_03.Bottleneck)],
     "lesson_04.ex1": [normalised_by_loops, normalised_as_a_table, normalised_in_place, normalised_by_var_mean, normalised_by_einsum,
                       functools.partial(lesson_04.batch_norm_images)],
     "lesson_04.ex2": [

@@ -115,6 +115,11 @@ def widest_bottleneck(turn):
     return channels, max(0, 2 * channels * width + 9 * width * width + pick(-1, 0, 1, 3))
 
 
+def bottleneck(turn):
+    stride, out_channels = pick((1, 13), (1, 7), (2, 7), (3, 5), (2, 11))
+    return 7, pick(2, 3, 9), out_channels, stride
+
+
 def batch_norm_images(turn):
     channels = pick(1, 3, 4)
     x = normal(pick(1, 2, 4), channels, pick(1, 3), pick(2, 4)) * 10 ** normal(1, channels, 1, 1) + normal(1, channels, 1, 1)
@@ -158,7 +163,7 @@ def estimate(turn):
 ARGUMENTS = dict(zip(EXERCISES, (
     he_std, dead_share, diagnose, first_over_last,
     residual_forward, zero_pad_shortcut, slope_through, stochastic_depth,
-    conv_parameters, pointwise, widest_bottleneck,
+    conv_parameters, pointwise, widest_bottleneck, bottleneck,
     batch_norm_images, bn_backward, find_bug, my_group_norm,
     update, fold_into, estimate), strict=True))
 DIFFERENTIABLE = "lesson_02.ex1", "lesson_02.ex2", "lesson_03.ex2", "lesson_04.ex1"
@@ -209,7 +214,25 @@ def skipped(cls):
     return run
 
 
-RUN = {"lesson_02.ex4": skipped}
+def built(cls):
+    """A function of the settings of a module: its output for some x, the shapes of its weights, and all gradients.
+
+    Weights are taken in the order of their shapes, and each is filled with numbers of its shape's own.
+    """
+    def run(*settings):
+        module = cls(*settings).double()
+        weights = sorted(module.parameters(), key=lambda weight: tuple(weight.shape))
+        for weight in weights:
+            weight.data = torch.randn(weight.shape, generator=torch.Generator().manual_seed(sum(weight.shape)), dtype=torch.float64)
+        x = torch.randn(2, 7, 5, 6, generator=torch.Generator().manual_seed(4), dtype=torch.float64, requires_grad=True)
+        output = module(x.clone())
+        found = torch.autograd.grad((output * torch.linspace(-1, 2, output.numel()).view(output.shape)).sum(), [*weights, x],
+                                    allow_unused=True)
+        return output, [tuple(weight.shape) for weight in weights], *[torch.zeros(0) if g is None else g for g in found]
+    return run
+
+
+RUN = {"lesson_02.ex4": skipped, "lesson_03.ex4": built}
 
 
 def copied(value):

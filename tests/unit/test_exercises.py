@@ -226,6 +226,66 @@ def probed(order=lambda norms: norms[0] / norms[-1], kinds=nn.Conv2d, what="weig
     return answer
 
 
+def bottleneck(add=torch.add, **changes):
+    """Exercise 4 of lesson 03, with other arguments for its convolutions, and another sum."""
+    class Changed(lesson_03.Bottleneck):
+        def __init__(self, in_channels, width, out_channels, stride=1):
+            super().__init__(in_channels, width, out_channels, stride)
+            sizes = {"i": in_channels, "w": width, "o": out_channels, "s": stride}
+            for name, change in changes.items():
+                conv = change(**sizes)
+                if name != "shortcut" or conv is not None:
+                    setattr(self, name, conv)
+
+        def forward(self, x):
+            return add(self, x) if add is not torch.add else super().forward(x)
+    return Changed
+
+
+def conv(i, o, k, stride=1, **settings):
+    return torch.nn.Conv2d(i, o, k, stride, **{"padding": k // 2, "bias": False} | settings)
+
+
+def f_of(block, x):
+    return block.grow(block.look(block.squeeze(x).relu()).relu())
+
+
+class InAList(torch.nn.Module):
+    def __init__(self, i, w, o, stride=1):
+        super().__init__()
+        self.layers = [conv(i, w, 1), conv(w, w, 3, stride), conv(w, o, 1), conv(i, o, 1, stride)]
+
+
+class Half(InAList):
+    def __init__(self, i, w, o, stride=1):
+        super().__init__(i, w, o, stride)
+        self.squeeze, self.grow = self.layers[0], self.layers[2]
+
+    def forward(self, x):
+        return x
+
+
+class Dropping(lesson_03.Bottleneck):
+    def forward(self, x):
+        return super().forward(x) if self.training else super().forward(x) + 0.1
+
+
+class Twice(torch.nn.Module):
+    """One module for all arguments."""
+
+    def __init__(self, in_channels, width, out_channels, stride=1):
+        super().__init__()
+        self.block = lesson_03.Bottleneck(12, 5, 12)
+
+    def forward(self, x):
+        return self.block(x)
+
+
+class InPlace(lesson_03.Bottleneck):
+    def forward(self, x):
+        return x.add_(f_of(self, x)).relu() if isinstance(self.shortcut, torch.nn.Identity) else super().forward(x)
+
+
 WRONG = {
     "lesson_01.ex1": [
         (lambda k, c: 2 / (k * k * c), "that is the variance"),
@@ -445,6 +505,43 @@ WRONG = {
         (lambda c, b: widest(lambda w: 2 * c * w + 9 * w, b), "from width to width, 9"),
         (lambda c, b: float(lesson_03.widest_bottleneck(c, b)), "as a float"),
         (lambda c, b: (-c + math.sqrt(c * c + 9 * b)) / 9, "whole number"),
+    ],
+    "lesson_03.ex4": [
+        (Half, "has no weight of shape (5, 5, 3, 3)"),
+        (bottleneck(lambda m, x: f_of(m, x) + m.shortcut(x)), "the ReLU after the add is missing"),
+        (bottleneck(lambda m, x: f_of(m, x).relu() + m.shortcut(x)), "goes through a ReLU before the add"),
+        (bottleneck(lambda m, x: (f_of(m, x).relu() + m.shortcut(x)).relu()), "goes through a ReLU before the add"),
+        (bottleneck(lambda m, x: (m.grow(m.look(m.squeeze(x)).relu()) + m.shortcut(x)).relu()), "ReLU after the first 1×1 is missing"),
+        (bottleneck(lambda m, x: (m.grow(m.look(m.squeeze(x).relu())) + m.shortcut(x)).relu()), "ReLU after the 3×3 is missing"),
+        (bottleneck(lambda m, x: (m.grow(m.look(m.squeeze(x))) + m.shortcut(x)).relu()), "ReLU after the first 1×1 is missing"),
+        (bottleneck(lambda m, x: f_of(m, x).relu()), "what the shortcut carries is not added"),
+        (bottleneck(lambda m, x: m.shortcut(x).relu()), "F(x) is not added"),
+        (bottleneck(lambda m, x: (f_of(m, x) - m.shortcut(x)).relu()), "is subtracted"),
+        (bottleneck(lambda m, x: (f_of(m, x) * m.shortcut(x)).relu()), "is multiplied"),
+        (bottleneck(lambda m, x: (f_of(m, x) + m.shortcut(x).relu()).relu()), "the shortcut goes through a ReLU"),
+        (bottleneck(lambda m, x: (f_of(m, x) + m.shortcut(x)).relu().detach()), "no gradient flows back"),
+        (bottleneck(lambda m, x: (f_of(m, x).detach() + m.shortcut(x)).relu()), "no gradient reaches the first 1×1"),
+        (bottleneck(lambda m, x: (f_of(m, x) + m.shortcut(x.detach())).relu()), "a wrong gradient reaches x"),
+        (bottleneck(lambda m, x: torch.tanh(f_of(m, x) + m.shortcut(x))), "It must be relu(F(x) + x)"),
+        (bottleneck(squeeze=lambda i, w, o, s: conv(i, w, 1, s), look=lambda i, w, o, s: conv(w, w, 3)), "stands on the first 1×1"),
+        (InAList, "has no parameters"),
+        (bottleneck(shortcut=lambda i, w, o, s: torch.nn.Identity()), "F(x) and x differ in channels, 14 and 8"),
+        (bottleneck(shortcut=lambda i, w, o, s: torch.nn.Identity() if i == o else None), "F(x) and x differ in height and width"),
+        (bottleneck(shortcut=lambda i, w, o, s: conv(i, o, 1, s)), "Bottleneck(12, 5, 12) has a projection on its shortcut"),
+        (bottleneck(shortcut=lambda i, w, o, s: conv(i, o, 3, s) if i != o else None), "has no weight of shape (14, 8, 1, 1), which the projection"),
+        (bottleneck(look=lambda i, w, o, s: conv(i, w, 3, s)),
+         "has no weight of shape (5, 5, 3, 3), which the 3×3 convolution has. There is one of shape (5, 12, 3, 3)"),
+        (bottleneck(extra=lambda i, w, o, s: conv(w, w, 3)), "has a weight too many, of shape (5, 5, 3, 3)"),
+        (bottleneck(squeeze=lambda i, w, o, s: conv(i, w, 1, bias=True)), "bias=False"),
+        (bottleneck(norm=lambda i, w, o, s: torch.nn.BatchNorm2d(w)), "has a batch norm"),
+        (Dropping, "in eval mode, and in training mode it is right"),
+        (bottleneck(grow=lambda i, w, o, s: conv(w, o, 1).requires_grad_(False)), "the last 1×1 convolution cannot learn"),
+        (bottleneck(look=lambda i, w, o, s: conv(w, w, 3, s, dilation=2, padding=2)), "values differ by up to"),
+        (bottleneck(look=lambda i, w, o, s: conv(w, w, 3), shortcut=lambda i, w, o, s: conv(i, o, 1) if s != 1 or i != o else None),
+         "The stride is missing"),
+        (Twice, "Bottleneck(6, 9, 6) has no weight of shape (9, 6, 1, 1)"), (InPlace, "changed its argument x in place"),
+        (lambda i, w, o, stride=1: torch.nn.Identity(), "has no parameters"), (lambda i, w, o, stride=1: torch.relu, "must give a module"),
+        (lambda i, w, o, stride=1: conv(i, o, 1, stride), "has no weight of shape (5, 12, 1, 1)"),
     ],
     "lesson_04.ex1": [
         (lambda x, g, b, eps: lesson_04.batch_norm_images(x, g, b, eps).movedim(1, -1).reshape(x.shape), "stand at other places"),
