@@ -115,15 +115,16 @@ class Bottleneck(_Block):
 
     Parameters as in `BasicBlock`, and ``groups``, those of the k x k convolution, which must divide the
     width: with 32 it is ResNeXt's (Xie et al. 2017, Fig. 3c). The stride stands on the k x k convolution,
-    as in torchvision ("v1.5"); the authors' own code has it on the first 1x1.
+    as in torchvision ("v1.5"); with ``stride_first`` it stands on the first 1x1, as in the authors' own code ("v1").
     """
 
     def __init__(self, in_channels: int, width: int, out_channels: int, *, kernel_size: int = 3,
-                 stride: int = 1, groups: int = 1, bias: bool = False, batch_norm: bool = True,
-                 shortcut: str = "identity", projection_kernel_size: int = 1,
+                 stride: int = 1, groups: int = 1, stride_first: bool = False, bias: bool = False,
+                 batch_norm: bool = True, shortcut: str = "identity", projection_kernel_size: int = 1,
                  projection_bias: bool | None = None):
+        layout = counting.squeeze_at_once if check_switch("stride_first", stride_first) else counting.squeeze_look_grow
         super().__init__(
-            counting.squeeze_look_grow, in_channels, width, out_channels, kernel_size=kernel_size, stride=stride, bias=bias,
+            layout, in_channels, width, out_channels, kernel_size=kernel_size, stride=stride, bias=bias,
             batch_norm=batch_norm, shortcut=shortcut, projection_kernel_size=projection_kernel_size,
             projection_bias=projection_bias, groups=groups)
 

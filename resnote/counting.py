@@ -183,7 +183,7 @@ class BlockCount(NamedTuple):
         norm also saves the batch's mean and inverse deviation of each channel. A tensor that two
         operations save is kept once.
         """
-        total = _bytes(self.input)
+        total = bytes_of(self.input)
         for chain in (self.residual + self.after, self.shortcut):
             for row, following in zip(chain, chain[1:] + (None,)):
                 if row.kind == "relu" or (following and following.kind in ("conv", "bn")):
@@ -200,7 +200,7 @@ class BlockCount(NamedTuple):
         the end, as in the `forward` of `resnote.blocks`. Scratch space inside an operation is not
         counted.
         """
-        x, previous, peak = _bytes(self.input), 0, 0
+        x, previous, peak = bytes_of(self.input), 0, 0
         for row in self.residual:
             peak, previous = max(peak, x + previous + row.bytes), row.bytes
         # At the last ReLU: x, F(x), what it reads (the sum, or F(x) itself) and what it writes. The
@@ -282,16 +282,17 @@ def basic_block(in_channels, width, out_channels, *, size=320, kernel_size=3, st
                   batch_norm, shortcut, projection_kernel_size, projection_bias, strict)
 
 
-def bottleneck(in_channels, width, out_channels, *, size=320, kernel_size=3, stride=1, groups=1, bias=False,
-               batch_norm=True, shortcut="identity", projection_kernel_size=1, projection_bias=None,
+def bottleneck(in_channels, width, out_channels, *, size=320, kernel_size=3, stride=1, groups=1, stride_first=False,
+               bias=False, batch_norm=True, shortcut="identity", projection_kernel_size=1, projection_bias=None,
                strict=True) -> BlockCount:
     """Count He et al.'s bottleneck: 1x1 down, k x k, 1x1 up, the add, ReLU (2015, Fig. 5 right).
 
     Settings as in `basic_block`, and ``groups``, those of the k x k convolution, which must divide the
     width: with 32 it is ResNeXt's (Xie et al. 2017, Fig. 3c). The stride stands on the k x k convolution,
-    as in torchvision (the authors' own code has it on the first 1x1).
+    as in torchvision ("v1.5"); with ``stride_first`` it stands on the first 1x1, as in the authors' own code ("v1").
     """
-    return _block("bottleneck", in_channels, width, out_channels, squeeze_look_grow, size, kernel_size, stride, groups,
+    layers = squeeze_at_once if check_switch("stride_first", stride_first) else squeeze_look_grow
+    return _block("bottleneck", in_channels, width, out_channels, layers, size, kernel_size, stride, groups,
                   bias, batch_norm, shortcut, projection_kernel_size, projection_bias, strict)
 
 
@@ -313,6 +314,12 @@ def two_spatial(in_channels, width, out_channels, kernel_size, stride, _groups) 
 def squeeze_look_grow(in_channels, width, out_channels, kernel_size, stride, groups) -> list[Convolution]:
     """F(x) of a bottleneck."""
     return [Convolution(in_channels, width, 1), Convolution(width, width, kernel_size, stride, groups),
+            Convolution(width, out_channels, 1)]
+
+
+def squeeze_at_once(in_channels, width, out_channels, kernel_size, stride, groups) -> list[Convolution]:
+    """F(x) of a bottleneck that has its stride on the first 1x1."""
+    return [Convolution(in_channels, width, 1, stride), Convolution(width, width, kernel_size, 1, groups),
             Convolution(width, out_channels, 1)]
 
 
@@ -360,8 +367,9 @@ def _block(name, in_channels, width, out_channels, layers, size, kernel_size, st
 def _zero_pad(shape, out_channels, stride) -> Row:
     """Option A: every stride-th pixel, and channels of zeros; it copies, and computes nothing."""
     output = (out_channels, strided_length(shape[1], stride), strided_length(shape[2], stride))
-    return Row("zero-pad", "pad", output, 0, 0, 0, _bytes(output), "", (stride, stride))
+    return Row("zero-pad", "pad", output, 0, 0, 0, bytes_of(output), "", (stride, stride))
 
 
-def _bytes(shape) -> int:
+def bytes_of(shape) -> int:
+    """Of a float32 tensor of one example."""
     return shape[0] * shape[1] * shape[2] * BYTES_PER_VALUE

@@ -1,6 +1,6 @@
-"""A network for small images, plain or residual, after He et al. (2015), §4.2.
+"""Whole networks: `SmallNet` for small images, plain or residual, and `ResNet` for large ones.
 
-A 3x3 stem, three stages of n blocks with `width`, 2·width and 4·width channels (the second and third
+SmallNet, after He et al. (2015), §4.2: a 3x3 stem, three stages of n blocks with `width`, 2·width and 4·width channels (the second and third
 start with stride 2), global average pooling, one linear layer: 6n + 2 layers with weights. Shortcuts
 are option A, zero-padded, so the plain and the residual network of one depth hold exactly the same
 parameters, and only the additions differ.
@@ -9,15 +9,19 @@ At width 16 on colour images these are the paper's CIFAR-10 networks:
 
     depth        20       32       44       56        110
     parameters   269,722  464,154  658,586  853,018   1,727,962
+
+ResNet, after their Table 1; `resnote.resnets` describes and counts it.
 """
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from resnote.blocks import BasicBlock, PlainBlock, check_images
+from resnote.blocks import BasicBlock, Bottleneck, PlainBlock, check_images
+from resnote.resnets import STEM, Architecture
 from resnote.settings import SettingError, check_size
 
 BLOCKS = ("plain", "residual")
@@ -85,3 +89,91 @@ def _stage(block, n, in_channels, out_channels, stride) -> nn.Sequential:
         else:
             blocks.append(BasicBlock(channels, out_channels, out_channels, stride=step, shortcut="zero-pad"))
     return nn.Sequential(*blocks)
+
+
+class ResNet(nn.Module):
+    """A residual network for large images (N, in_channels, H, W); gives scores (N, classes).
+
+    Parameters
+    ----------
+    architecture : what `resnote.resnets.resnet`, `resnext` and `wide_resnet` give
+
+    ``state_dict`` has the names and shapes of torchvision's networks, so that published weights load:
+    ``network.load_state_dict(torch.load(file, weights_only=True))``. Weights are He-initialised (fan-in) from torch's
+    global random state.
+    """
+
+    def __init__(self, architecture: Architecture):
+        super().__init__()
+        if not isinstance(architecture, Architecture):
+            raise TypeError(f"ResNet needs an architecture, and got {type(architecture).__name__}. Write "
+                            "ResNet(resnets.resnet(50)).")
+        self.architecture = architecture
+        self.conv1 = nn.Conv2d(architecture.in_channels, STEM, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(STEM)
+        self.relu = nn.ReLU()
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1, self.layer2, self.layer3, self.layer4 = (_resnet_stage(architecture, number) for number in range(4))
+        self.fc = nn.Linear(architecture.features, architecture.classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        self.register_state_dict_post_hook(_to_published_names)
+        self.register_load_state_dict_pre_hook(_to_our_names)
+        self.register_load_state_dict_post_hook(_name_as_published)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_images(x, self.architecture.in_channels, self.fc.weight.dtype)
+        x = self.conv1(x)
+        x = self.bn1(x)
+        x = self.relu(x)
+        x = self.maxpool(x)
+        x = self.layer1(x)
+        x = self.layer2(x)
+        x = self.layer3(x)
+        x = self.layer4(x)
+        x = x.mean((2, 3))      # global average pooling
+        return self.fc(x)
+
+
+def _resnet_stage(architecture, number) -> nn.Sequential:
+    first, following = architecture.stage(number)
+    blocks = []
+    for settings in (first, *[following] * (architecture.blocks[number] - 1)):
+        common = {"stride": settings.stride, "shortcut": settings.shortcut}
+        if architecture.block == "basic block":
+            blocks.append(BasicBlock(*settings[:3], **common))
+        else:
+            blocks.append(Bottleneck(*settings[:3], **common, groups=architecture.groups,
+                                     stride_first=architecture.version == "v1"))
+    return nn.Sequential(*blocks)
+
+
+# Our blocks hold F(x) in `residual` and the projection in `shortcut`; in published files F's layers stand in the block
+# itself, and the projection is called `downsample`.
+
+
+def _published(name: str) -> str:
+    return name.replace(".residual.", ".").replace(".shortcut.", ".downsample.")
+
+
+def _ours(name: str) -> str:
+    return re.sub(r"(layer\d\.\d+\.)(?=conv|bn)", r"\1residual.", name).replace(".downsample.", ".shortcut.")
+
+
+def _rename(state_dict, prefix, rename) -> None:
+    for name in [name for name in state_dict if name.startswith(prefix)]:
+        state_dict[prefix + rename(name[len(prefix):])] = state_dict.pop(name)
+
+
+def _to_published_names(network, state_dict, prefix, _metadata) -> None:
+    _rename(state_dict, prefix, _published)
+
+
+def _to_our_names(network, state_dict, prefix, *_) -> None:
+    _rename(state_dict, prefix, _ours)
+
+
+def _name_as_published(network, incompatible) -> None:
+    for names in incompatible:
+        names[:] = map(_published, names)
