@@ -278,7 +278,7 @@ class guesses:
         "trained network's test error?",
         {
             "it rises by less than 15 points": "F knows little of x, but the sum still holds all of it.",
-            "more than half of the digits are wrong":
+            "more than a third of the digits are wrong":
                 "That happens where the shortcut carries the squeezed x, too. Here it carries all of x.",
             "it is guessing: 9 of 10 are wrong":
                 "F is nearly blind, but F is only one of the two parts of the sum. What does the other one hold?",
