@@ -233,7 +233,7 @@ def _check_first_over_last(ask):
     if not alike(got, right):
         raise Wrong(f"asked a second time about one network, your function gave {got:.4g} where {right:.4g} is right. "
                     "backward() adds to the gradients that stand there: call network.zero_grad() before.")
-    return "above 1 the gradient grows on its way back, below 1 it fades."
+    return "above 1, the first convolution gets the larger gradient. Where layers' inputs keep their size, the gradient grows on its way back."
 
 
 def _probed(network, images, labels):
@@ -276,7 +276,7 @@ class guesses:
     slope = Prediction(
         "A gradient comes back through 30 sigmoids. Take the steepest slope a sigmoid has, at each. What do the slopes alone leave of it?",
         {
-            "about a thirtieth": "Slopes multiply, they do not add.",
+            "about a thirtieth": "Each sigmoid leaves a quarter of what is left, at best: ¼ · ¼ · ¼ …, thirty times.",
             "about 10⁻¹⁸": "The steepest slope is ¼, and ¼ to the power of 30 is 9·10⁻¹⁹.",
             "all of it": "That would need a slope of 1. A sigmoid's is ¼ at most.",
         },
@@ -287,8 +287,9 @@ class guesses:
         "A plain network with 8 layers, and one with 44, batch norm in both. Which has the lower error on the images it trains on?",
         {
             "the deep one: it has more parameters":
-                "It could copy the shallow one and pass the signal through. See whether it finds that.",
-            "both the same, near 0": "1,347 small images are few, and each network could learn them by heart. See.",
+                "It could copy the shallow one and pass the signal through, and be no worse. But training has to find that, and "
+                "here it does not.",
+            "both the same, near 0": "1,347 small images are few, and each network could learn them by heart. In 110 steps only the shallow one does.",
             "the shallow one": "More layers, and a higher training error: He et al. call it degradation.",
         },
         answer="the shallow one",
@@ -297,8 +298,11 @@ class guesses:
     gradients = Prediction(
         "Before the first step of training, with batch norm: how do the gradients of the 44-layer network look, at the first layers?",
         {
-            "much smaller than at the last": "That is what vanishing would look like. Batch norm keeps the signal's size up.",
-            "about the same": "That would be healthy. Batch norm fixes the forward signal, not the backward one.",
+            "much smaller than at the last":
+                "That is what vanishing would look like. Batch norm with ReLU does the opposite, as with 30 layers above: "
+                "the gradient grows on its way back.",
+            "about the same": "That would be healthy. Batch norm holds the size of the signal on its way forward, and by dividing it makes the "
+                "gradient grow on its way back.",
             "much larger than at the last": "Before the first step they grow towards the input, here more than twentyfold.",
         },
         answer="much larger than at the last",
@@ -308,7 +312,7 @@ class guesses:
         "44 plain layers, untrained, and two batches of 256 digits each. What is the cosine between their gradients, for the convolution in the middle?",
         {
             "near 1": "That would be fair to expect: both batches hold the same ten kinds of digits. With 8 layers it is above 0.4. "
-                      "Deeper, it falls.",
+                      "But a gradient depends on which ReLUs are on, layer after layer; the deeper, the less two batches share.",
             "near 0": "The two batches ask for steps that have nothing in common.",
             "near −1": "Then each batch would undo what the other asks for. It is not as bad: the directions are unrelated.",
         },
