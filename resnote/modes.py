@@ -4,6 +4,8 @@ The network is the one of the paper's own first experiment (Ioffe and Szegedy 20
 layers of sigmoid units with batch norm before each sigmoid. It is trained once, when it is first asked for.
 All is float64 and starts from whole numbers of pixels, so that rounding, which differs between machines,
 stays far below the digits that are shown.
+
+``order`` says in which random order the images pass, wherever it is asked for: 0 is the explorer's.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from resnote.data import digits
 from resnote.training import Progress, fit, one_thread
 
 LAYERS, UNITS, CLASSES, EPS = 3, 32, 10, 1e-5
-STEPS, TRAINED_WITH = 200, 64                  # and the batches that pass are as many as the steps
+STEPS, TRAINED_WITH = 200, 64                  # one batch passes for each training step
 UNIT = 26                                      # of the first layer, whose statistics are drawn
 
 
@@ -100,32 +102,37 @@ def weights_after(step: int | slice) -> list[Tensor]:
     return [parameter[step] for parameter in experiment().weights]
 
 
-def training_batches(batch_size: int) -> Tensor:
+def training_batches(batch_size: int, order: int = 0) -> Tensor:
     """The 200 batches that pass, (200, m, 64): all training images in random order, then all again."""
-    images, generator = experiment().train_images, torch.Generator().manual_seed(1)
+    images, generator = experiment().train_images, _generator(1, order)
     epochs = -(-STEPS * batch_size // len(images))
-    order = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(epochs)])
-    return images[order[:STEPS * batch_size]].unflatten(0, (STEPS, batch_size))
+    places = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(epochs)])
+    return images[places[:STEPS * batch_size]].unflatten(0, (STEPS, batch_size))
+
+
+def _generator(seed: int, order: int) -> torch.Generator:
+    """One for each use (``seed``) and each order."""
+    return torch.Generator().manual_seed(seed + 10 * order)
 
 
 @cache
 @one_thread()
-def batch_statistics(batch_size: int, learning: bool) -> Tensor:
+def batch_statistics(batch_size: int, learning: bool, order: int = 0) -> Tensor:
     """Mean and unbiased variance of each of the 200 batches that pass, (200, 2, 3, 32).
 
     The weights are the trained ones, or, with ``learning``, those before step 1, before step 2 …
     """
     weights = weights_after(slice(STEPS) if learning else STEPS)
-    _, statistics = propagate(weights, training_batches(batch_size))
+    _, statistics = propagate(weights, training_batches(batch_size, order))
     return _unbiased(statistics, batch_size)
 
 
 @lru_cache(maxsize=64)
 @one_thread()
-def running_statistics(momentum: str, batch_size: int, learning: bool) -> Tensor:
+def running_statistics(momentum: str, batch_size: int, learning: bool, order: int = 0) -> Tensor:
     """From mean 0 and variance 1 through 200 batches, (201, 2, 3, 32), as ``nn.BatchNorm1d`` keeps them."""
     running = [torch.stack([torch.zeros(LAYERS, UNITS), torch.ones(LAYERS, UNITS)]).double()]
-    for seen, batch in enumerate(batch_statistics(batch_size, learning), start=1):
+    for seen, batch in enumerate(batch_statistics(batch_size, learning, order), start=1):
         alpha = 1 / seen if momentum == "None" else float(momentum)
         running.append((1 - alpha) * running[-1] + alpha * batch)
     return torch.stack(running)
@@ -133,22 +140,22 @@ def running_statistics(momentum: str, batch_size: int, learning: bool) -> Tensor
 
 @lru_cache(maxsize=512)
 @one_thread()
-def batch_mode(step: int, batch_size: int) -> int:
+def batch_mode(step: int, batch_size: int, order: int = 0) -> int:
     """Test images right in train mode; the last batch is filled up with the first images again."""
     _, _, images, labels = experiment()
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(2))
-    order = order.repeat(2)[:-(-len(images) // batch_size) * batch_size]
-    scores, _ = propagate(weights_after(step), images[order].unflatten(0, (-1, batch_size)))
-    return _right(scores.flatten(0, 1)[:len(images)], labels[order[:len(images)]])
+    places = torch.randperm(len(images), generator=_generator(2, order))
+    places = places.repeat(2)[:-(-len(images) // batch_size) * batch_size]
+    scores, _ = propagate(weights_after(step), images[places].unflatten(0, (-1, batch_size)))
+    return _right(scores.flatten(0, 1)[:len(images)], labels[places[:len(images)]])
 
 
 @lru_cache(maxsize=512)
 @one_thread()
-def algorithm_2(step: int, batch_size: int) -> int:
+def algorithm_2(step: int, batch_size: int, order: int = 0) -> int:
     """Test images right with the population's statistics: E[μ] and m/(m − 1)·E[σ²] over all training batches."""
     _, train_images, images, labels = experiment()
-    order = torch.randperm(len(train_images), generator=torch.Generator().manual_seed(3))
-    batches = train_images[order[:_full_batches(batch_size) * batch_size]].unflatten(0, (-1, batch_size))
+    places = torch.randperm(len(train_images), generator=_generator(3, order))
+    batches = train_images[places[:_full_batches(batch_size) * batch_size]].unflatten(0, (-1, batch_size))
     _, statistics = propagate(weights_after(step), batches)
     scores, _ = propagate(weights_after(step), images, _unbiased(statistics, batch_size).mean(0))
     return _right(scores, labels)
@@ -156,10 +163,10 @@ def algorithm_2(step: int, batch_size: int) -> int:
 
 @lru_cache(maxsize=512)
 @one_thread()
-def eval_mode(momentum: str, batch_size: int, seen: int, learning: bool) -> int:
+def eval_mode(momentum: str, batch_size: int, seen: int, learning: bool, order: int = 0) -> int:
     """Test images right with the running statistics after ``seen`` batches."""
     _, _, images, labels = experiment()
-    running = running_statistics(momentum, batch_size, learning)[seen]
+    running = running_statistics(momentum, batch_size, learning, order)[seen]
     scores, _ = propagate(weights_after(seen if learning else STEPS), images, running)
     return _right(scores, labels)
 

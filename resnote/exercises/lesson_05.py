@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
+from torch import nn
 
 from resnote.exercises.base import Exercise, Wrong
 from resnote.exercises.compare import check_pair, check_tensor, far, near, slip
+from resnote.exercises.folding_slips import bias_slip, check_stack, weight_slip
+from resnote.folding import fold
 from resnote.exercises.prediction import Prediction
 
 # --- 1. running averages -------------------------------------------------------------------------
@@ -123,73 +128,15 @@ def _check_fold(ask):
         check_tensor("the folded weight", got[0], right[0], "The convolution keeps its shape.")
         if not near(got[0], right[0]):
             raise Wrong("the folded weight is wrong: " + (
-                _why_not_weight(got[0], weight, gamma, beta, var, eps) or
+                weight_slip(got[0], weight, gamma, beta, var, eps) or
                 f"{far(got[0], right[0])} Each output channel's filter is multiplied by its γ / √(var + ε)."))
         check_tensor("the folded bias", got[1], right[1], "One number for each output channel.")
         if not near(got[1], right[1]):
             given = "" if has_bias else " (for bias=None)"
             raise Wrong(f"the folded weight is right, the folded bias is wrong{given}: " + (
-                _why_not_bias(got[1], bias, gamma, beta, mean, var, eps) or
+                bias_slip(got[1], bias, gamma, beta, mean, var, eps) or
                 f"{far(got[1], right[1])} Put x = W·u + b into γ / √(var + ε) · (x − mean) + β."))
     return "one convolution gives what convolution and batch norm gave."
-
-
-def _why_not_weight(got, weight, gamma, beta, var, eps):
-    def formula(numerator, root, shape):
-        return weight * (numerator / root).view(shape)
-
-    axes = [((-1, 1, 1, 1), None)]
-    if weight.shape[1] == weight.shape[0]:
-        axes.append(((1, -1, 1, 1), "the scale goes along the input channels, axis 1. Batch norm follows the "
-                                    "convolution: output channels are axis 0."))
-    if weight.shape[3] == weight.shape[0]:
-        axes += [((1, 1, 1, -1), "the scale goes along the kernel's columns: PyTorch matches the last axes. Give it "
-                                 "the shape (out, 1, 1, 1)."),
-                 ((1, 1, -1, 1), "the scale goes along the kernel's rows. Give it the shape (out, 1, 1, 1).")]
-    one = torch.ones_like(gamma)
-    if near(got, weight):
-        return "it is as it came. Multiply each output channel's filter by γ / √(var + ε)."
-    return slip(
-        got, formula,
-        ((gamma, None), (beta, "γ and β are exchanged: γ multiplies."),
-         (one, "γ is missing: the scale is γ / √(var + ε)."),
-         (gamma.abs(), "γ has lost its sign. It may be negative."),
-         (1 / gamma, "it is divided by γ; multiply.")),
-        (((var + eps).sqrt(), None), (var.sqrt(), "ε is forgotten: √(var + ε)."),
-         (var.sqrt() + eps, "ε stands outside the root: √(var + ε)."),
-         (var + eps, "the root is missing: γ / √(var + ε)."),
-         (var, "root and ε are missing: γ / √(var + ε)."),
-         ((var + 1e-5).sqrt(), "your ε is always 1e-5. Use the eps given."),
-         (1 / (var + eps).sqrt(), "it is multiplied by √(var + ε); divide."),
-         (one, "the division by √(var + ε) is missing.")),
-        axes)
-
-
-def _why_not_bias(got, bias, gamma, beta, mean, var, eps):
-    b, scale = 0 * mean if bias is None else bias, gamma / (var + eps).sqrt()
-
-    def formula(from_bias, from_mean, from_beta):
-        return from_bias + from_mean + from_beta
-
-    if near(got, b):
-        return "it is as it came. Batch norm subtracts the mean, scales, and adds β."
-    if near(got, scale * b + beta - scale * beta):
-        return "β is subtracted as if it were the mean."
-    if near(got, beta / (var + eps).sqrt() * (b - mean) + gamma):
-        return "γ and β are exchanged: γ scales, β is added."
-    return slip(
-        got, formula,
-        ((scale * b, None), (0 * b, "the convolution's own bias is forgotten: it goes through the batch norm too."),
-         (b, "the convolution's own bias is not scaled. Batch norm scales all that it gets.")),
-        ((-scale * mean, None), (0 * mean, "the mean is forgotten: it is subtracted, then scaled."),
-         (-mean, "the mean is not scaled. It is subtracted before the scale comes: scale · mean."),
-         (scale * mean, "the sign of the mean: it is subtracted."),
-         (-gamma * mean, "the mean is multiplied by γ and not divided by √(var + ε)."),
-         (-gamma / (var + eps) * mean, "the mean is divided by var + ε: the root is missing, or was divided by twice."),
-         (-gamma / var.sqrt() * mean, "ε is forgotten where the mean is scaled.")),
-        ((beta, None), (0 * beta, "β is forgotten."), (scale * beta, "β is scaled. It is added after the scale."),
-         (-beta, "the sign of β: it is added."), (gamma, "γ is added where β belongs."),
-         (gamma * beta, "β is multiplied by γ. It is added as it is.")))
 
 
 # --- 3. Algorithm 2's population statistics ---------------------------------------------------------
@@ -266,6 +213,44 @@ def _why_not_variance(got, x):
          (number * m / (number * m - 1), "m is the size of one batch, not of all of them together.")))
 
 
+# --- 4. a whole stack ---------------------------------------------------------------------------------
+
+
+def fold_stack(stack):
+    layers = []
+    for layer in copy.deepcopy(stack):
+        if isinstance(layer, nn.BatchNorm2d) and layers and isinstance(layers[-1], nn.Conv2d):
+            layers[-1] = fold(layers[-1], layer)
+        else:
+            layers.append(layer)
+    return nn.Sequential(*layers).eval()
+
+
+def _stacks():
+    """Stacks for images with 3 channels, in eval mode: with strides, groups, and batch norms that have to stay."""
+    yield nn.Sequential(
+        nn.Conv2d(3, 5, 3, padding=1, bias=False), nn.BatchNorm2d(5, eps=0.1), nn.ReLU(),
+        nn.Conv2d(5, 5, 3, stride=2), nn.BatchNorm2d(5, eps=0.02), nn.ReLU())
+    yield nn.Sequential(
+        nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1), nn.ReLU(), nn.BatchNorm2d(4, eps=0.3),
+        nn.Conv2d(4, 6, 3, padding=(1, 2), dilation=(1, 2), groups=2, bias=False), nn.BatchNorm2d(6, eps=0.05),
+        nn.Conv2d(6, 2, (2, 1)))
+
+
+def _check_fold_stack(ask):
+    for stack in _stacks():
+        for norm in stack.eval():
+            if isinstance(norm, nn.BatchNorm2d):
+                for name, mean in (("weight", 0.8), ("bias", 0.3), ("running_mean", -0.4)):
+                    getattr(norm, name).data.normal_(mean, 0.6)
+                norm.running_var.uniform_(0.3, 2)[-1] = 1e-3
+                norm.weight.data[0].abs_().neg_()
+        kept = copy.deepcopy(stack)
+        got = ask(stack, call=f"fold_stack({' → '.join(type(layer).__name__ for layer in kept)})")
+        check_stack(stack, kept, got, fold_stack(kept))
+    return "behind no convolution is a batch norm left, and the stack given is as it was."
+
+
 ex1 = Exercise("ex1", _check_update, solution=update, hints=(
     "Two steps: the batch's statistics, one number for each channel; then mix them with the old ones.",
     "Axes 0, 2 and 3 are batch, height and width: x.mean(dim=(0, 2, 3)).",
@@ -282,6 +267,12 @@ ex3 = Exercise("ex3", _check_population, solution=estimate, hints=(
     "The batches have the same size m. Each has a mean and a variance; Algorithm 2 averages both over the batches.",
     "A batch's own variance, divided by m, is too small on average. Bessel's m / (m − 1) makes up for it.",
     "torch.stack([...]).mean(0) averages a list of tensors; x.var(0, correction=0) is a batch's biased variance.",
+))
+ex4 = Exercise("ex4", _check_fold_stack, solution=fold_stack, hints=(
+    "Begin with copy.deepcopy(stack): what you change then is yours. Go through its layers, and keep a list of those "
+    "that stay. What do you do with a batch norm whose layer before is a convolution?",
+    "Put fold(layers[-1], layer) in the convolution's place, and leave the batch norm out. All other layers join the list. "
+    "At the end: nn.Sequential(*layers).eval().",
 ))
 
 
@@ -324,6 +315,19 @@ class guesses:
             "it grows much with sorted batches": "What a class has in common is in the batch's mean, and is subtracted.",
         },
         answer="it grows much with sorted batches",
+    )
+
+    few = Prediction(
+        "A network with batch norm and one with group norm learn in batches of a single image, 300 steps each. Its last "
+        "maps are 2×2, so PyTorch refuses nothing. Then both are tested in eval mode. What do you expect?",
+        {
+            "both learn": "Batch norm trains, but without mates it subtracts each image's own mean, in every channel.",
+            "group norm learns, batch norm hardly or not": "Without mates, batch norm subtracts each image's own mean, in "
+                                                           "every channel. Group norm keeps how channels differ.",
+            "neither learns: one image is too little": "Steps of single images are noisy, but stochastic gradient descent "
+                                                       "began with them. Group norm does not mind.",
+        },
+        answer="group norm learns, batch norm hardly or not",
     )
 
     folding = Prediction(

@@ -6,6 +6,7 @@ import itertools
 import math
 import operator
 import random
+from collections import OrderedDict
 from decimal import Decimal
 from fractions import Fraction
 
@@ -14,10 +15,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from resnote import blocks
 from resnote.exercises import lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
 from resnote.exercises.base import Exercise
+from resnote.folding import fold_network
 
 LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
 EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
@@ -468,6 +471,48 @@ def population_by_pairs(batches):
     return torch.cat(batches).mean(0), functools.reduce(operator.add, pairs) / len(pairs)
 
 
+def stack_by_network(stack):
+    """Folded parts are replaced by nn.Identity."""
+    return fold_network(stack, torch.randn(1, 3, 9, 9))
+
+
+def stack_by_pytorch(stack):
+    layers = list(stack)
+    for place, layer in reversed(list(enumerate(layers))):
+        if place and isinstance(layer, nn.BatchNorm2d) and isinstance(layers[place - 1], nn.Conv2d):
+            layers[place - 1:place + 1] = [fuse_conv_bn_eval(layers[place - 1], layer)]
+    return copy.deepcopy(nn.Sequential(*layers))
+
+
+def stack_with_names(stack):
+    """Names stay, and stacks are nested."""
+    folded = nn.Sequential(OrderedDict((f"part{name}", layer) for name, layer in lesson_05.fold_stack(stack).named_children()))
+    return nn.Sequential(nn.Sequential(folded), nn.Identity())
+
+
+def stack_by_new_convolutions(stack):
+    """Each convolution is built anew, with a bias of 0 where it has none."""
+    layers = []
+    for layer in stack:
+        if isinstance(layer, nn.Conv2d):
+            new = nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation,
+                            layer.groups)
+            new.weight.data.copy_(layer.weight)
+            new.bias.data.copy_(torch.zeros(len(new.weight)) if layer.bias is None else layer.bias)
+            layers.append(new)
+        elif isinstance(layer, nn.BatchNorm2d) and layers and isinstance(layers[-1], nn.Conv2d):
+            scale = layer.weight.data * torch.rsqrt(layer.running_var + layer.eps)
+            layers[-1].weight.data *= scale[:, None, None, None]
+            layers[-1].bias.data.sub_(layer.running_mean).mul_(scale).add_(layer.bias.data)
+        else:
+            layers.append(copy.deepcopy(layer))
+    return nn.Sequential(*layers)
+
+
+def stack_without_gradients(stack):
+    return lesson_05.fold_stack(stack).requires_grad_(False)
+
+
 def residual_f(f, x):
     fx = f(x)
     if fx.shape != x.shape:
@@ -651,6 +696,7 @@ RIGHT = {
         lambda batches: [torch.vstack(batches).mean(0), torch.stack([x.var(0) for x in batches]).mean(0)],
         torch.no_grad()(lambda batches: (sum(x.mean(0) for x in batches) / len(batches), sum(x.std(0) ** 2 for x in batches) / len(batches))),
     ],
+    "lesson_05.ex4": [stack_by_network, stack_by_pytorch, stack_with_names, stack_by_new_convolutions, stack_without_gradients],
 }
 
 

@@ -14,8 +14,9 @@ from collections import Counter
 import pytest
 import torch
 from mutants import mutants
+from torch import nn
 
-from resnote.exercises import backward_slips, group_norm, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
+from resnote.exercises import backward_slips, folding_slips, group_norm, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
 from resnote.exercises.base import Exercise
 
 LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
@@ -160,12 +161,34 @@ def estimate(turn):
     return ([normal(m, channels) * 10 ** normal(channels) + normal(channels) for _ in range(number)],)
 
 
+def fold_stack(turn):
+    """Where a convolution, a ReLU and a batch norm stand is drawn."""
+    layers, channels = [], 3
+    for place in range(pick(1, 2, 4, 6)):
+        kind = pick("norm", "relu", "conv", "pair", "pair")
+        if kind in ("conv", "pair"):
+            out = pick(2, 3, 4)
+            layers.append(nn.Conv2d(channels, out, pick(1, 3), stride=pick(1, 2), padding=pick(1, 2), bias=pick(True, False)))
+            channels = out
+        if kind == "pair" or kind == "norm" and not (layers and isinstance(layers[-1], (nn.BatchNorm2d, nn.Conv2d))):
+            layers.append(nn.BatchNorm2d(channels, eps=pick(1e-5, 0.1, 0.5)))
+        if kind == "relu":
+            layers.append(nn.ReLU())
+    stack = nn.Sequential(*layers).eval()
+    for norm in stack:
+        if isinstance(norm, nn.BatchNorm2d):
+            for tensor in (norm.weight, norm.bias, norm.running_mean):
+                tensor.data.normal_()
+            norm.running_var.uniform_(0.1, 3)
+    return (stack,)
+
+
 ARGUMENTS = dict(zip(EXERCISES, (
     he_std, dead_share, diagnose, first_over_last,
     residual_forward, zero_pad_shortcut, slope_through, stochastic_depth,
     conv_parameters, pointwise, widest_bottleneck, bottleneck,
     batch_norm_images, bn_backward, find_bug, my_group_norm,
-    update, fold_into, estimate), strict=True))
+    update, fold_into, estimate, fold_stack), strict=True))
 DIFFERENTIABLE = "lesson_02.ex1", "lesson_02.ex2", "lesson_03.ex2", "lesson_04.ex1"
 MAY_CHANGE = {"lesson_05.ex1": {0, 1}, "lesson_04.ex3": {0}}
 WHOLE = "lesson_03.ex1", "lesson_03.ex3"
@@ -269,9 +292,32 @@ def seen(name, function, args):
                                       for g in torch.autograd.grad((value * upstream).sum(), leaves, allow_unused=True)]
             except RuntimeError:
                 result["gradient"] = "error"
-    result["argument"] = [after if isinstance(after, list) else after.detach().double() for place, after in enumerate(given)
-                          if isinstance(after, (list, torch.Tensor)) and place not in MAY_CHANGE.get(name, ())]
+    result["argument"] = [held(after) for place, after in enumerate(given)
+                          if isinstance(after, (list, torch.Tensor, nn.Module)) and place not in MAY_CHANGE.get(name, ())]
+    if isinstance(value, nn.Module):
+        result["shared"] = value is given[0] or bool(memory(value) & memory(given[0]))
     return result
+
+
+def held(value):
+    """What an argument holds."""
+    if isinstance(value, nn.Module):
+        return [len(value), *(tensor.clone() for tensor in value.state_dict().values())]
+    return value if isinstance(value, list) else value.detach().double()
+
+
+def memory(module):
+    return {tensor.data_ptr() for tensor in module.state_dict().values()}
+
+
+@torch.no_grad()
+def behaviour(stack):
+    """What a stack of layers does: its batch norms, and what it gives for two images with 3 channels."""
+    norms = [layer for layer in stack.modules() if isinstance(layer, nn.BatchNorm2d)]
+    try:
+        return [len(norms), stack(torch.linspace(-2, 2, 2 * 3 * 30).sin().view(2, 3, 6, 5)).double()]
+    except Exception:
+        return [len(norms), "error"]
 
 
 def drawn(seed, function, args):
@@ -280,7 +326,9 @@ def drawn(seed, function, args):
 
 
 def plain(name, value):
-    """Numbers as a float, tensors in float64, with nothing but the values."""
+    """Numbers as a float, tensors in float64, with nothing but the values; of a stack, what it does."""
+    if isinstance(value, nn.Sequential):
+        return behaviour(value)
     if isinstance(value, torch.Tensor):
         value = value.detach()
         if name == "lesson_04.ex2" and value.dim() == 2 and len(value) == 1:
@@ -323,7 +371,8 @@ def cases_of(name, number=18):
     return cases
 
 
-WORDS = {"argument": ("in place",), "gradient": ("gradient",), "type": ("type", "whole number", "one number", "must be a tensor")}
+WORDS = {"argument": ("in place",), "gradient": ("gradient",), "type": ("type", "whole number", "one number", "must be a tensor"),
+         "shared": ("shares", "very stack")}
 
 
 @pytest.mark.filterwarnings("ignore")      # some mutants are odd Python
@@ -333,7 +382,7 @@ def test_every_mutant_of_a_solution_that_differs_as_a_function_is_refused(name, 
 
     What wrong values are told is tested with the wrong answers that people give; the search for it is slow.
     """
-    for module in lesson_02, lesson_04, lesson_05, backward_slips, group_norm:
+    for module in lesson_02, lesson_04, lesson_05, backward_slips, folding_slips, group_norm:
         monkeypatch.setattr(module, "slip", lambda *args: None)
     exercise, cases, counts = EXERCISES[name], cases_of(name), Counter()
     accepted, misnamed = [], []

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from resnote import study
-from resnote.exercises import Prediction, group_norm, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, stochastic_depth, suspects
+from resnote.exercises import Prediction, folding_slips, group_norm, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, stochastic_depth, suspects
 from resnote.exercises.base import Exercise, Wrong
+from resnote.folding import fold
 
 LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
 EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
@@ -39,6 +40,59 @@ def without_gradient(x, eps, *statistics):
     mean, var = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), correction=0, keepdim=True)
     mean, var = (mean.detach() if "mean" in statistics else mean), (var.detach() if "var" in statistics else var)
     return (x - mean) / (var + eps).sqrt()
+
+
+def stacked(fold=lesson_05.fold_into, change=lambda conv: None, keep=()):
+    """Exercise 4 of lesson 05, with another way to fold, and with what is done to each folded convolution."""
+    def fold_stack(stack):
+        layers = []
+        for layer in copy.deepcopy(stack):
+            conv = layers[-1] if layers else None
+            if isinstance(layer, nn.BatchNorm2d) and isinstance(conv, nn.Conv2d):
+                weight, bias = fold(conv.weight, conv.bias, layer.weight, layer.bias, layer.running_mean, layer.running_var, layer.eps)
+                conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
+                change(conv)
+            elif not isinstance(layer, keep):
+                layers.append(layer)
+        return nn.Sequential(*layers)
+    return fold_stack
+
+
+def folded_in_place(stack):
+    layers = []
+    for layer in stack:
+        if isinstance(layer, nn.BatchNorm2d) and layers and isinstance(layers[-1], nn.Conv2d):
+            layers[-1] = fold(layers[-1], layer)
+        else:
+            layers.append(layer)
+    return layers
+
+
+def without_settings(conv):
+    conv.stride = (1, 1)
+
+
+def plain_tensor(conv):
+    weight = conv.weight.detach()
+    del conv.weight
+    conv.weight = weight
+
+
+class Calls(nn.Module):
+    """Hides the stack given in a closure, where modules() finds no batch norm."""
+
+    def __init__(self, stack):
+        super().__init__()
+        self.call = lambda x: stack(x)
+
+    def forward(self, x):
+        return self.call(x)
+
+
+def shortened(stack):
+    folded = lesson_05.fold_stack(stack)
+    del stack[1:]
+    return folded
 
 
 def running(batches, start):
@@ -832,6 +886,30 @@ WRONG = {
         (lambda batches: lesson_05.estimate(batches)[::-1], "exchanged"),
         (lambda batches: lesson_05.estimate(batches)[0], "two tensors"),
     ],
+    "lesson_05.ex4": [
+        (lambda stack: stack, "returns the very stack"),
+        (copy.deepcopy, "came back with batch norms: 2, and it must be 0"),
+        (folded_in_place, "gave a list; it must give an nn.Sequential"),
+        (lambda stack: nn.Sequential(*folded_in_place(stack)), "shares its numbers with the stack given"),
+        (lambda stack: nn.Sequential(*stack), "came back with batch norms"),
+        (shortened, "in place: it was Conv2d → BatchNorm2d → ReLU → Conv2d → BatchNorm2d → ReLU and is Conv2d"),
+        (lambda stack: (lesson_05.fold_stack(stack), stack[0].weight.data.mul_(2))[0], "in place: 0.weight is another"),
+        (lambda stack: (lesson_05.fold_stack(stack), stack.train())[0], "in place: it is in training mode"),
+        (lambda stack: lesson_05.fold_stack(stack).train(), "a batch norm that stays is in training mode"),
+        (stacked(keep=nn.BatchNorm2d), "it must be 2. One that stands first, or behind a ReLU"),
+        (stacked(keep=nn.ReLU), "its layers are Conv2d → Conv2d; they must be Conv2d → ReLU → Conv2d → ReLU"),
+        (stacked(change=without_settings), "convolution 2 has stride (1, 1), and in the stack given it has (2, 2)"),
+        (stacked(change=plain_tensor), "the weight of convolution 1 is a plain tensor"),
+        (stacked(fold=lambda w, b, g, beta, mean, var, eps: lesson_05.fold_into(w, b, g, beta, mean, var, 1e-5)),
+         "convolution 1: the folded weight is wrong: your ε is always 1e-5"),
+        (stacked(fold=lambda w, b, *rest: lesson_05.fold_into(w, None, *rest)),
+         "convolution 2: the folded weight is right, the folded bias is wrong: the convolution's own bias is forgotten"),
+        (stacked(fold=lambda w, b, g, *rest: lesson_05.fold_into(w, b, g.abs(), *rest)), "γ has lost its sign"),
+        (stacked(fold=lambda w, *rest: (w, lesson_05.fold_into(w, *rest)[1])), "the folded weight is wrong: it is as it came"),
+        (stacked(fold=lambda w, *rest: (w[:1], lesson_05.fold_into(w, *rest)[1][:1])), "shapes (1, 3, 3, 3) and (1,)"),
+        (lambda stack: lesson_05.fold_stack(stack).double(), "folded stops on images of shape (2, 3, 9, 8)"),
+        (lambda stack: nn.Sequential(Calls(stack)), "folded still calls a batch norm"),
+    ],
 }
 
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
@@ -942,7 +1020,7 @@ def test_hints_come_one_by_one_and_the_solution_is_code(exercise):
     assert first.text != second.text
     last = [exercise.hint().text for _ in range(5)]
     assert last[-1] == last[-2]
-    namespace = {"torch": torch, "nn": nn, "F": F}      # as the lessons import them
+    namespace = {"torch": torch, "nn": nn, "F": F, "copy": copy, "fold": fold}      # as the lessons import them
     exec(repr(exercise.solution()), namespace)
     assert exercise.check(namespace[exercise.name]).outcome == "right"
 
@@ -1176,9 +1254,9 @@ def test_no_two_slips_of_one_search_look_alike(monkeypatch):
                      if a != b and near(one, other))
         return slip(got, formula, *choices)
 
-    for module in lesson_02, lesson_04, lesson_05, backward_slips, group_norm, stochastic_depth:
+    for module in lesson_02, lesson_04, lesson_05, backward_slips, folding_slips, group_norm, stochastic_depth:
         monkeypatch.setattr(module, "slip", watched)
-    for name in ("lesson_02.ex1", "lesson_02.ex4", "lesson_04.ex1", "lesson_04.ex4", "lesson_05.ex1", "lesson_05.ex2", "lesson_05.ex3"):
+    for name in ("lesson_02.ex1", "lesson_02.ex4", "lesson_04.ex1", "lesson_04.ex4", "lesson_05.ex1", "lesson_05.ex2", "lesson_05.ex3", "lesson_05.ex4"):
         for answer, _ in WRONG[name]:
             EXERCISES[name].check(answer)
     for name in PIECES:

@@ -122,6 +122,18 @@ def test_algorithm_2_is_pytorchs_average_over_all_full_training_batches(step, ba
     assert modes.algorithm_2(step, batch_size) == right(made.eval(), images, labels)
 
 
+def test_the_explorer_has_order_0_and_another_order_deals_the_same_images_into_other_batches():
+    first, other = modes.training_batches(64), modes.training_batches(64, order=1)
+    assert torch.equal(first, modes.training_batches(64, order=0)) and not torch.equal(first, other)
+    assert all(len(batches[:21].flatten(0, 1).unique(dim=0)) == 21 * 64 for batches in (first, other))   # an epoch: none twice
+    for found in (lambda order: modes.running_statistics("0.1", 8, False, order)[9],
+                  lambda order: modes.batch_statistics(8, False, order)):
+        assert torch.equal(found(0), found(0)) and not torch.allclose(found(0), found(1))
+    for found in (lambda order: modes.batch_mode(200, 2, order), lambda order: modes.algorithm_2(200, 2, order),
+                  lambda order: modes.eval_mode("1", 8, 100, False, order)):
+        assert len({found(order) for order in range(4)}) > 1
+
+
 def test_the_walk_is_the_drawn_units_and_ends_after_the_batches_seen():
     for learning, step in ((False, modes.STEPS), (True, 17)):
         state = inference.State(batch_size=4, seen=17, learning=learning)
