@@ -245,8 +245,10 @@ class guesses:
         {
             "about 3 times": "The article says so of another pair of blocks. For this one, compare 2 · 9 · 256² with "
                              "2 · 256 · 64 + 9 · 64².",
-            "about 9 times": "Nine is one 3×3 against one 1×1. Here the 3×3 also has a quarter of the channels, on both of its sides.",
-            "about 17 times": "1,179,648 against 69,632. The squeeze counts twice: in and out of the 3×3.",
+            "about 9 times": "Nine is one 3×3 against one 1×1. Here the 3×3 also has a quarter of the channels, on both of its "
+                             "sides. Compare 2 · 9 · 256² with 2 · 256 · 64 + 9 · 64².",
+            "about 17 times": "1,179,648 against 69,632. The one 3×3 left has 32 times fewer weights than the two had; the two "
+                              "1×1 convolutions bring the ratio to 17.",
         },
         answer="about 17 times",
     )
@@ -255,20 +257,21 @@ class guesses:
         "In the bottleneck, the 3×3 costs about half of the parameters and of the work. What takes most of the memory?",
         {
             "the output of the 3×3": "It has 64 channels. Other outputs in the block have four times as many.",
-            "the maps with 256 channels": "The last 1×1, the add and the last ReLU each write 256 channels.",
-            "the weights": "69,632 parameters take 272 KiB. A single map with 64 channels at 320×320 takes 25 MiB.",
+            "the outputs with 256 channels": "The last 1×1, the add and the last ReLU each write 256 channels.",
+            "the weights": "69,632 parameters take 272 KiB. A single output with 64 channels at 320×320 takes 25 MiB.",
         },
-        answer="the maps with 256 channels",
+        answer="the outputs with 256 channels",
     )
 
     channels = Prediction(
-        "Three networks with the same number of parameters, and 4, 16 or 64 channels around the squeeze. Which step lowers the "
-        "training error more?",
+        "Three networks with about the same number of parameters, and 4, 16 or 64 channels around the squeeze. Which step lowers "
+        "the training error more?",
         {
             "from 4 to 16 channels": "With 4 channels the block hands on only 4 numbers a pixel. Most of the gain comes from leaving that.",
-            "from 16 to 64 channels": "At equal parameters those 64 channels are paid for with a narrower squeeze, 8 instead of 15.",
+            "from 16 to 64 channels": "At equal parameters those 64 channels are paid for with a squeeze to 8 instead of 15. From 4 to 16 "
+                                      "channels costs only 2 of the width.",
             "neither: the parameters are the same":
-                "The number of parameters is the same, but with 4 channels all that the block hands on is 4 numbers a pixel.",
+                "The number of parameters is about the same, but with 4 channels all that the block hands on is 4 numbers a pixel.",
         },
         answer="from 4 to 16 channels",
     )

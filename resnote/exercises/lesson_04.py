@@ -285,7 +285,7 @@ class guesses:
         {
             "all of it 5 higher": "The batch's mean is 5 higher too, and it is subtracted.",
             "all of it higher, by 5 divided by the spread":
-                "Before anything is divided, the batch's mean is subtracted.",
+                "That would come out if the mean stayed. But the batch's mean is 5 higher too, and it is subtracted.",
             "the same as before": "The mean grows by 5 and is subtracted. So the layer needs no b; β takes its place.",
         },
         answer="the same as before",
@@ -315,22 +315,24 @@ class guesses:
     scale = Prediction(
         "You multiply the weights before a batch norm by 10. The output stays the same. What becomes of the gradient of these weights?",
         {
-            "the same too": "Move a long vector and a short one by the same small step: which one turns more?",
+            "the same too": "The output depends on W's direction alone. The same small step turns a long W less than a short one, so "
+                            "it changes the loss less.",
             "10 times larger": "To change the output as much as before, the weights must now move 10 times as far. "
-                               "What does that say of the slope?",
+                               "What does that say of the gradient?",
             "10 times smaller": "The output depends on W's direction alone, and a given step turns a long W less.",
         },
         answer="10 times smaller",
     )
 
     noise = Prediction(
-        "After each batch norm, every channel is shifted and scaled a little at random, anew at every step, so that the "
-        "inputs of the layers jump again. How well does the network train?",
+        "After each batch norm, the activations are shifted by up to 0.3 and scaled by up to 15 %, at random, by channel, anew at "
+        "every step, so that the inputs of the layers jump again. How well does the network train?",
         {
-            "as badly as without batch norm": "That would be so if steady inputs were all that batch norm gives.",
-            "much better than without batch norm": "So steady inputs are not the whole of what batch norm gives. What "
-                                                   "the noise costs, you measure.",
-            "not at all": "It trains. Compare it with the network that has no batch norm.",
+            "as badly as without batch norm": "The inputs jump again, but batch norm still gives each channel a spread of 1 at the "
+                                              "start. A shift of up to 0.3 is small beside that.",
+            "much better than without batch norm": "At the start each channel has a spread of 1 behind batch norm, noise or not, and "
+                                                   "a shift of up to 0.3 is small beside that.",
+            "not at all": "A shift of up to 0.3 leaves most of the signal: at the start each channel has a spread of 1.",
         },
         answer="much better than without batch norm",
     )
