@@ -114,11 +114,11 @@ def count_module(module: nn.Module, input_shape, *, batch: int = 1) -> ModuleCou
     state = {name: on_meta.setdefault(id(tensor), _to_meta(tensor)) for name, tensor in
              (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))}
     with ExitStack() as leave:
-        watch = _Watch(tensor for tensor in on_meta.values() if tensor.requires_grad or isinstance(tensor, nn.Parameter))
+        saved = _Saved(on_meta.values())
+        watch = _Watch((tensor for tensor in on_meta.values() if isinstance(tensor, nn.Parameter)), saved)
         for name, part in module.named_modules():
             leave.callback(part.register_forward_pre_hook(lambda *_, name=name: watch.path.append(name)).remove)
-            leave.callback(part.register_forward_hook(watch.leave, always_call=True).remove)
-        saved = _Saved(on_meta.values())
+            leave.callback(part.register_forward_hook(watch.leave).remove)
         leave.enter_context(torch.enable_grad())
         leave.enter_context(torch.autograd.graph.saved_tensors_hooks(saved.pack, lambda tensor: tensor))
         leave.enter_context(watch)
@@ -147,11 +147,14 @@ def _why_not(error, x, path) -> str:
 
 
 class _Watch(TorchDispatchMode):
-    """Notes each operation that computes something; views, which only look at a tensor in another way, are left out."""
+    """Notes each operation that computes something.
 
-    def __init__(self, parameters):
+    Views, which only look at a tensor in another way, are left out, and so are counters (of batches, say).
+    """
+
+    def __init__(self, parameters, saved):
         super().__init__()
-        self.path, self.rows = [], []
+        self.path, self.rows, self.saved = [], [], saved
         self.left = {_place(parameter): parameter.numel() for parameter in parameters}
 
     def leave(self, *_) -> None:
@@ -161,7 +164,11 @@ class _Watch(TorchDispatchMode):
         output = func(*args, **(kwargs or {}))
         given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         results = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-        if results and (func._schema.is_mutable or not {_place(results[0])} & set(map(_place, given))):
+        if func._overloadpacket is torch.ops.aten.native_batch_norm and not args[5]:
+            for statistics in results[1:]:      # in eval mode none are made; only the meta device says otherwise
+                self.saved.seen[_place(statistics)] = statistics
+        counter = results and results[0].dim() == 0 and not results[0].is_floating_point()
+        if results and results[0].numel() and not counter and (func._schema.is_mutable or not {_place(results[0])} & set(map(_place, given))):
             self._note(func, args, kwargs or {}, output, results[0], given)
         return output
 
