@@ -144,6 +144,8 @@ EVERY_FIGURE = {
     "by_layer": lambda made: figures.by_layer({"a": made([1.0, 10.0])}, "norm", ""),
     "dots": lambda made: figures.dots({"a": {8: [made(0.5)], 44: made([0.25])}}, "layers", "error, %", ""),
     "by_step": lambda made: figures.by_step({"a": made([1.0, 2.0])}, "y", ""),
+    "loglog": lambda made: figures.loglog({"a": [(made([1.0, 10.0]), made([2.0, 4.0]))]}, "x", "y", ""),
+    "sharing": lambda made: figures.sharing({"a": made([[1, 0], [0, 1]])}, (0, 0), ["b"], ""),
 }
 every_figure = pytest.mark.parametrize("figure", EVERY_FIGURE.values(), ids=EVERY_FIGURE)
 
