@@ -61,7 +61,7 @@ def lessons() -> list[Lesson]:
     missing = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")} - {name for _, name, *_ in rows}
     if missing:
         raise SystemExit(f"README's table of lessons has no row, of the form that this program reads, for {', '.join(sorted(missing))}.")
-    return [Lesson(name, title, shows, minutes) for title, name, shows, minutes in rows]
+    return [Lesson(name, title, shows, minutes.replace(" + ", " minutes, and for its exercises ")) for title, name, shows, minutes in rows]
 
 
 def markdown(source: str) -> str:
@@ -203,7 +203,7 @@ def start_page(repository: str, **site) -> str:
         shown = first_explorer(lesson)
         picture = next(part for part in shown.draw(shown.numbers(shown.start)).values() if not isinstance(part, str))
         cards.append(f'<li><a href="{lesson.name}.html"><b>{escape(lesson.title)}</b></a><span>{picture.image()}</span>'
-                     f"<div>{markdown(lesson.shows[0].upper() + lesson.shows[1:])}<p><i>{lesson.minutes.replace(" + ", " minutes, and for its exercises ")} minutes</i></p></div></li>")
+                     f"<div>{markdown(lesson.shows[0].upper() + lesson.shows[1:])}<p><i>{lesson.minutes} minutes</i></p></div></li>")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     start = markdown(re.search(r"^## Start\n\n(.*?)\n\n### Without make", readme, re.M | re.S)[1])
     start = re.sub(r'<a href="#[^"]*">(.*?)</a>', r"\1", start)
