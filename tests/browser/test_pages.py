@@ -151,7 +151,7 @@ def test_every_question_answers_every_guess_and_every_exercise_says_where_to_wri
             box.get_by_label(choice, exact=True).check()
             expect(box.get_by_role("status")).to_contain_text(guess.choices[choice])
             expect(box.get_by_role("status")).to_contain_text("Yes" if choice == guess.answer else "Guess again.")
-    assert page.locator(".open", has_text=f"{lesson}.ipynb").count() == (0 if lesson == "00_start_here" else 3)
+    assert page.locator(".open", has_text=f"{lesson}.ipynb").count() == (0 if lesson == "00_start_here" else 4)
 
 
 @pytest.mark.parametrize("name", PAGES)
