@@ -122,9 +122,8 @@ class Bottleneck(_Block):
                  stride: int = 1, groups: int = 1, stride_first: bool = False, bias: bool = False,
                  batch_norm: bool = True, shortcut: str = "identity", projection_kernel_size: int = 1,
                  projection_bias: bool | None = None):
-        layout = counting.squeeze_at_once if check_switch("stride_first", stride_first) else counting.squeeze_look_grow
         super().__init__(
-            layout, in_channels, width, out_channels, kernel_size=kernel_size, stride=stride, bias=bias,
+            counting.bottleneck_layout(stride_first), in_channels, width, out_channels, kernel_size=kernel_size, stride=stride, bias=bias,
             batch_norm=batch_norm, shortcut=shortcut, projection_kernel_size=projection_kernel_size,
             projection_bias=projection_bias, groups=groups)
 

@@ -291,8 +291,7 @@ def bottleneck(in_channels, width, out_channels, *, size=320, kernel_size=3, str
     width: with 32 it is ResNeXt's (Xie et al. 2017, Fig. 3c). The stride stands on the k x k convolution,
     as in torchvision ("v1.5"); with ``stride_first`` it stands on the first 1x1, as in the authors' own code ("v1").
     """
-    layers = squeeze_at_once if check_switch("stride_first", stride_first) else squeeze_look_grow
-    return _block("bottleneck", in_channels, width, out_channels, layers, size, kernel_size, stride, groups,
+    return _block("bottleneck", in_channels, width, out_channels, bottleneck_layout(stride_first), size, kernel_size, stride, groups,
                   bias, batch_norm, shortcut, projection_kernel_size, projection_bias, strict)
 
 
@@ -321,6 +320,11 @@ def squeeze_at_once(in_channels, width, out_channels, kernel_size, stride, group
     """F(x) of a bottleneck that has its stride on the first 1x1."""
     return [Convolution(in_channels, width, 1, stride), Convolution(width, width, kernel_size, 1, groups),
             Convolution(width, out_channels, 1)]
+
+
+def bottleneck_layout(stride_first):
+    """The layout of a bottleneck, by where its stride stands."""
+    return squeeze_at_once if check_switch("stride_first", stride_first) else squeeze_look_grow
 
 
 def _block(name, in_channels, width, out_channels, layers, size, kernel_size, stride, groups, bias, batch_norm,

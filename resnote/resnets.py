@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from resnote.counting import (BYTES_PER_VALUE, BlockCount, Row, basic_block, batch_norm2d, bottleneck, bytes_of,
-                              conv2d, relu, squeeze_at_once, squeeze_look_grow, two_spatial)
+from resnote.counting import (BYTES_PER_VALUE, BlockCount, Row, basic_block, batch_norm2d, bottleneck, bottleneck_layout,
+                              bytes_of, conv2d, relu, two_spatial)
 from resnote.settings import SettingError, check_pair, check_size
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -244,9 +244,7 @@ def _counted(architecture, settings: BlockSettings, size) -> BlockCount:
 
 
 def _layout(architecture):
-    if architecture.block == "basic block":
-        return two_spatial
-    return squeeze_at_once if architecture.version == "v1" else squeeze_look_grow
+    return two_spatial if architecture.block == "basic block" else bottleneck_layout(architecture.version == "v1")
 
 
 def _max_pool(shape) -> Row:
