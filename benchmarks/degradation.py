@@ -24,11 +24,12 @@ from pathlib import Path
 import torch
 
 from resnote.data import cifar10, digits
-from resnote.networks import BLOCKS, SmallNet
+from resnote.networks import SmallNet
 from resnote.study import RECORD
 from resnote.training import error, fit
 
 HERE = Path(__file__).parent
+BLOCKS = "plain", "residual"
 SEEDS, WIDTH, RATE, EPOCHS, LONGER = 8, 8, 0.1, 10, 50
 DEPTHS = (8, 20, 32, 44, 56)
 

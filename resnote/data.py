@@ -1,24 +1,34 @@
-"""Images to learn from: scikit-learn's digits, and CIFAR-10 where it is on disk.
+"""Images to learn from: scikit-learn's digits, and Fashion-MNIST and CIFAR-10 where they are on disk.
 
-Both come split into training and test images, scaled with the statistics of the training images
+All come split into training and test images, scaled with the statistics of the training images
 alone. Nothing is downloaded, and nothing that a file asks for is run.
 """
 
 from __future__ import annotations
 
+import gzip
+import math
 import os
 import pickle
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import NoReturn
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from resnote.settings import SettingError, check_size
+
+FASHION_MNIST_FOLDER = "/usr/share/datasets/fashion-mnist"     # where Debian's package puts it
+FASHION_MNIST_CLASSES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+FASHION_MNIST_ADVICE = ("Get the four files again, from https://github.com/zalandoresearch/fashion-mnist or from Debian's package "
+                        f"dataset-fashion-mnist, which lays them into {FASHION_MNIST_FOLDER}.")
 CIFAR10_FOLDER = "cifar-10-batches-py"
-ADVICE = ("Get cifar-10-python.tar.gz again from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, "
+CIFAR10_ADVICE = ("Get cifar-10-python.tar.gz again from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, "
           f"and give cifar10 the folder {CIFAR10_FOLDER}.")
 
 
@@ -72,6 +82,25 @@ def digits() -> ImageData:
                    tuple(map(str, scans.target_names)), brightest=16)
 
 
+def fashion_mnist(folder: str | os.PathLike = FASHION_MNIST_FOLDER) -> ImageData:
+    """Fashion-MNIST from its four files on disk: 60,000 and 10,000 grey photographs of clothes, (1, 28, 28) each.
+
+    Parameters
+    ----------
+    folder : holds train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz and the same two of t10k, packed or unpacked
+
+    Raises
+    ------
+    DataError
+        (a ValueError) for a folder or file that is missing, cut short, or other than Fashion-MNIST's.
+
+    Source: H. Xiao, K. Rasul and R. Vollgraf, *Fashion-MNIST*, 2017, arXiv:1708.07747.
+    """
+    folder = _folder(folder, FASHION_MNIST_FOLDER, FASHION_MNIST_ADVICE)
+    train, test = (_idx_pair(folder, name) for name in ("train", "t10k"))
+    return _spread(_scaled("Fashion-MNIST", [train], [test], FASHION_MNIST_CLASSES, brightest=255), folder, FASHION_MNIST_ADVICE)
+
+
 def cifar10(folder: str | os.PathLike) -> ImageData:
     """CIFAR-10 from its "python version" on disk: 50,000 and 10,000 photographs, (3, 32, 32) each.
 
@@ -88,19 +117,51 @@ def cifar10(folder: str | os.PathLike) -> ImageData:
 
     Source: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009.
     """
-    if not isinstance(folder, (str, os.PathLike)):
-        raise DataError(f"The folder is {folder!r}; it must be a path, such as 'data/{CIFAR10_FOLDER}'.")
-    folder = Path(os.path.expanduser(folder)).absolute()  # an unknown ~user stays as it is
-    if not folder.is_dir():
-        _refuse(folder, "is not a folder")
+    folder = _folder(folder, f"data/{CIFAR10_FOLDER}", CIFAR10_ADVICE)
     if (folder / CIFAR10_FOLDER).is_dir():
         folder /= CIFAR10_FOLDER
     classes = _class_names(folder / "batches.meta")
     train = [_batch(folder / f"data_batch_{number}") for number in range(1, 6)]
-    data = _scaled("CIFAR-10", train, [_batch(folder / "test_batch")], classes, brightest=255)
+    return _spread(_scaled("CIFAR-10", train, [_batch(folder / "test_batch")], classes, brightest=255), folder, CIFAR10_ADVICE)
+
+
+def _folder(folder, example, advice) -> Path:
+    if not isinstance(folder, (str, os.PathLike)):
+        raise DataError(f"The folder is {folder!r}; it must be a path, such as {example!r}.")
+    folder = Path(os.path.expanduser(folder)).absolute()  # an unknown ~user stays as it is
+    if not folder.is_dir():
+        _refuse(folder, "is not a folder", advice)
+    return folder
+
+
+def _spread(data: ImageData, folder, advice) -> ImageData:
     if not all(data.std):
-        _refuse(folder, "holds training images with a channel of one brightness, which no scale spreads to 1")
+        _refuse(folder, "holds training images with a channel of one brightness, which no scale spreads to 1", advice)
     return data
+
+
+def first(data: ImageData, count: int) -> ImageData:
+    """The first ``count`` training images, and all test images; the scale stays. Raises `SettingError` where there are fewer."""
+    count = check_size("count", count)
+    if count > len(data.train_images):
+        raise SettingError(f"{data.name} has {len(data.train_images):,} training images, and {count:,} were asked for. Ask for "
+                           "as many, or for fewer.")
+    return replace(data, train_images=data.train_images[:count], train_labels=data.train_labels[:count])
+
+
+def shrunk(data: ImageData, factor: int) -> ImageData:
+    """Images whose pixels are the means of ``factor`` x ``factor`` pixels, with a standard deviation of 1 again.
+
+    Raises `SettingError` where the factor does not divide height and width.
+    """
+    factor, (height, width) = check_size("factor", factor), data.train_images.shape[2:]
+    if height % factor or width % factor:
+        raise SettingError(f"Images of {height} x {width} cannot be cut into squares of {factor} x {factor}. Use a factor that "
+                           "divides both sides.")
+    train, test = (F.avg_pool2d(images, factor) for images in (data.train_images, data.test_images))
+    std = train.std((0, 2, 3), correction=0, keepdim=True)
+    return replace(data, train_images=train / std, test_images=test / std,
+                   std=tuple(a * b for a, b in zip(data.std, std.flatten().tolist())))
 
 
 def _scaled(name, train, test, classes, brightest) -> ImageData:
@@ -117,6 +178,48 @@ def _joined(batches) -> tuple[Tensor, Tensor]:
     images, labels = zip(*batches)
     return (torch.from_numpy(np.concatenate(images, dtype=np.float32)),
             torch.from_numpy(np.concatenate(labels, dtype=np.int64)))
+
+
+# --- Fashion-MNIST's files --------------------------------------------------------------------
+
+
+def _idx_pair(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The images (N, 1, 28, 28) uint8 and labels (N,) of "train" or "t10k"."""
+    path, (count, *_), pixels = _idx(folder, f"{name}-images-idx3-ubyte", (28, 28))
+    labels_path, (number,), values = _idx(folder, f"{name}-labels-idx1-ubyte", ())
+    if number != count:
+        _refuse(labels_path, f"holds {number:,} labels for {count:,} images", FASHION_MNIST_ADVICE)
+    labels = np.frombuffer(values, np.uint8)
+    if labels.max() >= len(FASHION_MNIST_CLASSES):
+        _refuse(labels_path, f"holds the label {labels.max()}, where 0 to 9 are needed", FASHION_MNIST_ADVICE)
+    return np.frombuffer(pixels, np.uint8).reshape(count, 1, 28, 28), labels
+
+
+def _idx(folder: Path, name: str, each: tuple[int, ...]) -> tuple[Path, tuple[int, ...], bytes]:
+    """A file in the IDX format: four bytes of kind, a big-endian length for each axis, and the bytes themselves.
+
+    ``each`` is the shape of one entry. Nothing beyond what the lengths announce is read.
+    """
+    path = folder / f"{name}.gz"
+    opened, path = (gzip.open, path) if path.exists() or not (folder / name).exists() else (open, folder / name)
+    kind = bytes((0, 0, 8, 1 + len(each)))          # 8: unsigned bytes
+    try:
+        with opened(path, "rb") as file:
+            head = file.read(4)
+            shape = tuple(int.from_bytes(file.read(4), "big") for _ in range(1 + len(each)))
+            if head != kind or shape[1:] != each:
+                _refuse(path, f"is not a file of {'images of 28 x 28' if each else 'labels'} in the IDX format", FASHION_MNIST_ADVICE)
+            if not 1 <= shape[0] <= 1_000_000:
+                _refuse(path, f"announces {shape[0]:,} entries, where up to a million are read", FASHION_MNIST_ADVICE)
+            needed = math.prod(shape)
+            content = file.read(needed)
+    except FileNotFoundError:
+        _refuse(path, "is missing", FASHION_MNIST_ADVICE)
+    except (OSError, EOFError, zlib.error) as error:
+        _refuse(path, f"cannot be read ({type(error).__name__}: {error})", FASHION_MNIST_ADVICE)
+    if len(content) != needed:
+        _refuse(path, f"holds {len(content):,} bytes of the {needed:,} that it announces", FASHION_MNIST_ADVICE)
+    return path, shape, content
 
 
 # --- CIFAR-10's files ------------------------------------------------------------------------
@@ -193,5 +296,5 @@ def _batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return images.reshape(count, 3, 32, 32), np.array(labels)
 
 
-def _refuse(path: Path, found: str) -> NoReturn:
-    raise DataError(f"{path} {found}. {ADVICE}") from None
+def _refuse(path: Path, found: str, advice: str = CIFAR10_ADVICE) -> NoReturn:
+    raise DataError(f"{path} {found}. {advice}") from None

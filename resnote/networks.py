@@ -1,16 +1,6 @@
 """Whole networks: `SmallNet` for small images, plain or residual, and `ResNet` for large ones.
 
-SmallNet, after He et al. (2015), §4.2: a 3x3 stem, three stages of n blocks with `width`, 2·width and 4·width channels (the second and third
-start with stride 2), global average pooling, one linear layer: 6n + 2 layers with weights. Shortcuts
-are option A, zero-padded, so the plain and the residual network of one depth hold exactly the same
-parameters, and only the additions differ.
-
-At width 16 on colour images these are the paper's CIFAR-10 networks:
-
-    depth        20       32       44       56        110
-    parameters   269,722  464,154  658,586  853,018   1,727,962
-
-ResNet, after their Table 1; `resnote.resnets` describes and counts it.
+`resnote.resnets` describes both and counts them without torch; there stand the published numbers.
 """
 
 from __future__ import annotations
@@ -21,44 +11,40 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from resnote.blocks import BasicBlock, Bottleneck, PlainBlock, check_images
-from resnote.resnets import STEM, Architecture
-from resnote.settings import SettingError, check_size
-
-BLOCKS = ("plain", "residual")
+from resnote.resnets import Architecture, small
 
 
 class SmallNet(nn.Module):
-    """6n + 2 layers for small images (N, in_channels, H, W); gives scores (N, classes).
+    """A network for small images (N, in_channels, H, W); gives scores (N, classes).
+
+    After He et al. (2015), §4.2: a 3x3 stem, three stages of n blocks with `width`, 2·width and 4·width channels (the
+    second and third start with stride 2), global average pooling, one linear layer. At width 16 on colour images these are
+    the paper's CIFAR-10 networks.
 
     Parameters
     ----------
-    block : 'plain' or 'residual'
-    depth : number of layers with weights, 6n + 2: 8, 14, 20, 26, 32, 38, 44, 50, 56 …
+    block : 'plain', 'residual' or 'bottleneck' (He et al. 2016: 4·width, 8·width and 16·width channels between blocks)
+    depth : number of layers with weights, 6n + 2: 8, 14, 20, 26, 32, 38, 44, 50, 56 …; with bottlenecks, 9n + 2
     width : channels of the first stage
+    shortcut : where the shape changes, 'zero-pad' (option A) or 'projection' (option B). With option A the plain and the
+        residual network of one depth hold exactly the same parameters, and only the additions differ.
 
     Weights are He-initialised (He et al. 2015b, fan-in) from torch's global random state: call
-    `torch.manual_seed` before. Raises `SettingError` for an unknown block, for a depth that is not
-    6n + 2, and for sizes that are not whole numbers of 1 or more.
+    `torch.manual_seed` before. Raises `SettingError` for an unknown block or shortcut, for a depth that the family does not
+    have, and for sizes that are not whole numbers of 1 or more.
     """
 
-    def __init__(self, block: str, depth: int, *, width: int = 8, in_channels: int = 1, classes: int = 10):
+    def __init__(self, block: str, depth: int, *, width: int = 8, in_channels: int = 1, classes: int = 10,
+                 shortcut: str = "zero-pad"):
         super().__init__()
-        if not (isinstance(block, str) and block in BLOCKS):
-            raise SettingError(f"block={block!r} is not known. Use 'plain' or 'residual'.")
-        n = blocks_per_stage(depth)
-        width, in_channels, classes = (check_size(name, value) for name, value in (
-            ("width", width), ("in_channels", in_channels), ("classes", classes)))
-        self.in_channels = in_channels
+        architecture = small(block, depth, width=width, shortcut=shortcut, in_channels=in_channels, classes=classes)
+        self.architecture, self.in_channels = architecture, architecture.in_channels
         self.stem = nn.Sequential(OrderedDict(
-            conv=nn.Conv2d(in_channels, width, 3, padding=1, bias=False), bn=nn.BatchNorm2d(width), relu=nn.ReLU()))
-        self.stages = nn.Sequential(
-            _stage(block, n, width, width, stride=1),
-            _stage(block, n, width, 2 * width, stride=2),
-            _stage(block, n, 2 * width, 4 * width, stride=2))
-        self.fc = nn.Linear(4 * width, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            conv=nn.Conv2d(architecture.in_channels, architecture.width, 3, padding=1, bias=False),
+            bn=nn.BatchNorm2d(architecture.width), relu=nn.ReLU()))
+        self.stages = nn.Sequential(*(_stage(architecture, number) for number in range(3)))
+        self.fc = nn.Linear(architecture.features, architecture.classes)
+        _he_initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
         check_images(x, self.in_channels, self.fc.weight.dtype)
@@ -66,29 +52,6 @@ class SmallNet(nn.Module):
         x = self.stages(x)
         x = x.mean((2, 3))      # global average pooling
         return self.fc(x)
-
-
-def blocks_per_stage(depth: int) -> int:
-    """The n of depth = 6n + 2; raises `SettingError` where there is none."""
-    depth = check_size("depth", depth)
-    n, rest = divmod(depth - 2, 6)
-    if rest or n < 1:
-        lower = max(1, n)
-        raise SettingError(f"depth is {depth}; three stages of two-layer blocks, a stem and a last layer make "
-                           f"6n + 2 layers. Use {6 * lower + 2} or {6 * lower + 8}.")
-    return n
-
-
-def _stage(block, n, in_channels, out_channels, stride) -> nn.Sequential:
-    blocks = []
-    for number in range(n):
-        first = number == 0
-        channels, step = (in_channels, stride) if first else (out_channels, 1)
-        if block == "plain":
-            blocks.append(PlainBlock(channels, out_channels, out_channels, stride=step))
-        else:
-            blocks.append(BasicBlock(channels, out_channels, out_channels, stride=step, shortcut="zero-pad"))
-    return nn.Sequential(*blocks)
 
 
 class ResNet(nn.Module):
@@ -109,15 +72,13 @@ class ResNet(nn.Module):
             raise TypeError(f"ResNet needs an architecture, and got {type(architecture).__name__}. Write "
                             "ResNet(resnets.resnet(50)).")
         self.architecture = architecture
-        self.conv1 = nn.Conv2d(architecture.in_channels, STEM, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(STEM)
+        self.conv1 = nn.Conv2d(architecture.in_channels, architecture.width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(architecture.width)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1, self.layer2, self.layer3, self.layer4 = (_resnet_stage(architecture, number) for number in range(4))
+        self.layer1, self.layer2, self.layer3, self.layer4 = (_stage(architecture, number) for number in range(4))
         self.fc = nn.Linear(architecture.features, architecture.classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        _he_initialise(self)
         self.register_state_dict_post_hook(_to_published_names)
         self.register_load_state_dict_pre_hook(_to_our_names)
         self.register_load_state_dict_post_hook(_name_as_published)
@@ -136,17 +97,24 @@ class ResNet(nn.Module):
         return self.fc(x)
 
 
-def _resnet_stage(architecture, number) -> nn.Sequential:
+def _stage(architecture, number) -> nn.Sequential:
     first, following = architecture.stage(number)
     blocks = []
     for settings in (first, *[following] * (architecture.blocks[number] - 1)):
-        common = {"stride": settings.stride, "shortcut": settings.shortcut}
-        if architecture.block == "basic block":
-            blocks.append(BasicBlock(*settings[:3], **common))
+        if architecture.block == "plain block":
+            blocks.append(PlainBlock(*settings[:3], stride=settings.stride))
+        elif architecture.block == "basic block":
+            blocks.append(BasicBlock(*settings[:3], stride=settings.stride, shortcut=settings.shortcut))
         else:
-            blocks.append(Bottleneck(*settings[:3], **common, groups=architecture.groups,
-                                     stride_first=architecture.version == "v1"))
+            blocks.append(Bottleneck(*settings[:3], stride=settings.stride, shortcut=settings.shortcut,
+                                     groups=architecture.groups, stride_first=architecture.version == "v1"))
     return nn.Sequential(*blocks)
+
+
+def _he_initialise(network) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
 
 # Our blocks hold F(x) in `residual` and the projection in `shortcut`; in published files F's layers stand in the block

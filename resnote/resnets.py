@@ -1,8 +1,9 @@
-"""Residual networks for ImageNet, described and counted without torch.
+"""Residual networks, described and counted without torch: the paper's for ImageNet and for CIFAR-10, and their kin.
 
-A stem (7x7 convolution, max pooling), four stages of blocks, a head (mean over the image, one linear layer): He et al.
-(2015), Table 1. With groups in the 3x3 they are ResNeXts (Xie et al. 2017), with wider ones wide ResNets (Zagoruyko and
-Komodakis 2016, as torchvision builds them). Multiply-accumulates are for one image of 224 x 224.
+A stem, stages of blocks, a head (mean over the image, one linear layer): He et al. (2015), Table 1. For large images the
+stem is a 7x7 convolution and max pooling, and there are four stages. With groups in the 3x3 they are ResNeXts (Xie et al.
+2017), with wider ones wide ResNets (Zagoruyko and Komodakis 2016, as torchvision builds them). Multiply-accumulates are for
+one image of 224 x 224.
 
     network                 stages       block        parameters    G MACs
     ResNet-18               2, 2, 2, 2   basic        11,689,512     1.814
@@ -17,20 +18,32 @@ Komodakis 2016, as torchvision builds them). Multiply-accumulates are for one im
 
 Bottlenecks have their stride on the 3x3 ("v1.5", as in torchvision). The paper's own code has it on the first 1x1 ("v1"),
 which makes ResNet-50 cheaper, 3.858 G, and changes no parameter.
+
+For small images (§4.2) the stem is a 3x3 convolution, and three stages of n two-layer blocks have 16, 32 and 64 channels:
+6n + 2 layers with weights. Parameters with option A, and as the paper's Table 6 rounds them; option B has 2,752 more.
+
+    depth         20       32       44       56       110        1202
+    parameters    269,722  464,154  658,586  853,018  1,727,962  19,421,274
+    Table 6       0.27 M   0.46 M   0.66 M   0.85 M   1.7 M      19.4 M
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from resnote.counting import (BYTES_PER_VALUE, BlockCount, Row, basic_block, batch_norm2d, bottleneck, bottleneck_layout,
-                              bytes_of, conv2d, relu, two_spatial)
+                              bytes_of, conv2d, plain_block, relu, two_spatial)
 from resnote.settings import SettingError, check_pair, check_size
+from resnote.text import format_bytes, format_shape, html_table, text_table
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 VERSIONS = "v1.5", "v1"
-STEM = 64                   # channels; those of the stages' basic blocks are 64, 128, 256, 512
-EXPANSION = 4               # a bottleneck puts out four times these
+STEMS = "7x7", "3x3"
+LAYERS = {"plain block": 2, "basic block": 2, "bottleneck": 3}
+SMALL = {"plain": "plain block", "residual": "basic block", "bottleneck": "bottleneck"}
+CHANGES = "zero-pad", "projection"     # options A and B: the shortcut where the shape changes
+EXPANSION = 4               # a bottleneck puts out four times its stage's channels
 
 
 class BlockSettings(NamedTuple):
@@ -44,47 +57,56 @@ class BlockSettings(NamedTuple):
 
 
 class Architecture(NamedTuple):
-    """A residual network for large images.
+    """A network of stages.
 
     Attributes
     ----------
     name : for people
-    depth : layers with weights on the longest way, those of projections not counted
-    block : 'basic block' or 'bottleneck'
-    blocks : how many each of the four stages has
-    groups, group_width : of the bottlenecks' 3x3, which has groups · group_width · 2^stage channels, stage from 0
+    block : 'plain block', 'basic block' or 'bottleneck'
+    blocks : how many each stage has
+    width : channels of the stem, and of basic blocks in the first stage; each later stage has twice as many
+    groups, group_width : of the bottlenecks' 3x3, which has groups · group_width channels in the first stage
     version : 'v1.5' or 'v1', where the stride of a bottleneck stands
+    shortcut : where the shape changes, 'projection' (option B) or 'zero-pad' (option A)
+    stem : '7x7', with stride 2 and max pooling after it, or '3x3'
     in_channels, classes : of the images, and of the scores
     """
 
     name: str
-    depth: int
     block: str
-    blocks: tuple[int, int, int, int]
+    blocks: tuple[int, ...]
+    width: int = 64
     groups: int = 1
     group_width: int = 64
     version: str = "v1.5"
+    shortcut: str = "projection"
+    stem: str = "7x7"
     in_channels: int = 3
     classes: int = 1000
 
     @property
+    def depth(self) -> int:
+        """Layers with weights on the longest way; those of projections are not counted."""
+        return LAYERS[self.block] * sum(self.blocks) + 2
+
+    @property
     def features(self) -> int:
         """Channels that the last stage puts out."""
-        return STEM * 8 * (EXPANSION if self.block == "bottleneck" else 1)
+        return self.stage(len(self.blocks) - 1)[1].out_channels
 
     def stage(self, number: int) -> tuple[BlockSettings, BlockSettings]:
-        """Settings of the first block of stage ``number``, 0 to 3, and of those that follow it.
+        """Settings of the first block of stage ``number``, from 0, and of those that follow it.
 
-        The first has a projection where the shape changes (option B), and stride 2 but in stage 0.
+        The first changes the shape where it has to, and has stride 2 but in stage 0.
         """
-        channels = STEM * 2**number
+        channels = self.width * 2**number
         width, out = channels, channels
-        before = STEM if number == 0 else channels // 2
+        before = self.width if number == 0 else channels // 2
         if self.block == "bottleneck":
             width, out = self.groups * self.group_width * 2**number, EXPANSION * channels
-            before = STEM if number == 0 else EXPANSION * before
+            before = self.width if number == 0 else EXPANSION * before
         stride = 1 if number == 0 else 2
-        first = BlockSettings(before, width, out, stride, "identity" if (before, stride) == (out, 1) else "projection")
+        first = BlockSettings(before, width, out, stride, "identity" if (before, stride) == (out, 1) else self.shortcut)
         return first, BlockSettings(out, width, out, 1, "identity")
 
 
@@ -108,15 +130,44 @@ def wide_resnet(depth: int, factor: int = 2, **settings) -> Architecture:
     return _architecture(name, _deep(name, depth), group_width=64 * check_size("factor", factor), **settings)
 
 
+def small(block: str, depth: int, *, width: int = 16, shortcut: str = "zero-pad", in_channels: int = 3,
+          classes: int = 10) -> Architecture:
+    """A network for small images: 6n + 2 layers, 'plain' or 'residual', or 9n + 2 with 'bottleneck' blocks.
+
+    ``width`` is that of the first stage, 16 in the paper. Raises `SettingError` for what there is not.
+    """
+    if not (isinstance(block, str) and block in SMALL):
+        raise SettingError(f"block={block!r} is not known. Use {_or(SMALL)}.")
+    if not (isinstance(shortcut, str) and shortcut in CHANGES):
+        raise SettingError(f"shortcut={shortcut!r} is not known. Use {_or(CHANGES)}, where the shape changes.")
+    number = blocks_per_stage(depth, LAYERS[SMALL[block]])
+    width, in_channels, classes = (check_size(name, value) for name, value in (
+        ("width", width), ("in_channels", in_channels), ("classes", classes)))
+    return Architecture(f"{block}-{check_size('depth', depth)}", SMALL[block], (number,) * 3, width, 1, width, "v1.5", shortcut,
+                        "3x3", in_channels, classes)
+
+
+def blocks_per_stage(depth: int, layers: int = 2) -> int:
+    """The n of depth = 3 · ``layers`` · n + 2; raises `SettingError` where there is none."""
+    depth, step = check_size("depth", depth), 3 * layers
+    n, rest = divmod(depth - 2, step)
+    if rest or n < 1:
+        lower = max(1, n)
+        raise SettingError(f"depth is {depth}; three stages of {('two', 'three')[layers - 2]}-layer blocks, a stem and a last "
+                           f"layer make {step}n + 2 layers. Use {step * lower + 2} or {step * lower + 2 + step}.")
+    return n
+
+
 def _architecture(name, depth, *, groups=1, group_width=64, version="v1.5", in_channels=3, classes=1000) -> Architecture:
     depth = check_size("depth", depth)
     if depth not in BLOCKS:
         raise SettingError(f"There is no {name}: the paper's depths are {', '.join(map(str, BLOCKS))}. Use one of these.")
     if version not in VERSIONS:
         raise SettingError(f"version={version!r} is not known. Use 'v1.5' (stride on the 3x3) or 'v1' (on the first 1x1).")
-    sizes = [check_size(key, value) for key, value in (
-        ("groups", groups), ("group_width", group_width), ("in_channels", in_channels), ("classes", classes))]
-    return Architecture(name, depth, "bottleneck" if depth >= 50 else "basic block", BLOCKS[depth], *sizes[:2], version, *sizes[2:])
+    groups, group_width, in_channels, classes = (check_size(key, value) for key, value in (
+        ("groups", groups), ("group_width", group_width), ("in_channels", in_channels), ("classes", classes)))
+    return Architecture(name, "bottleneck" if depth >= 50 else "basic block", BLOCKS[depth], groups=groups,
+                        group_width=group_width, version=version, in_channels=in_channels, classes=classes)
 
 
 def _deep(name, depth) -> int:
@@ -128,7 +179,28 @@ def _deep(name, depth) -> int:
 # --- counts ------------------------------------------------------------------------------------
 
 
-class StageCount(NamedTuple):
+class _Totals:
+    """Sums over the parts of a stage or a network."""
+
+    @property
+    def parameters(self) -> int:
+        return self._sum("parameters")
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates. FLOPs would be twice this."""
+        return self._sum("macs")
+
+    @property
+    def elementwise(self) -> int:
+        return self._sum("elementwise")
+
+    def _sum(self, what):
+        return sum(times * getattr(part, what) for times, part in self._parts())
+
+
+@dataclass(frozen=True)
+class StageCount(_Totals):
     """A stage: its first block, the block that follows it, and how many blocks there are, all told.
 
     ``receptive_field`` is how many pixels wide the part of the image is that one value of the stage's output depends on.
@@ -144,18 +216,6 @@ class StageCount(NamedTuple):
         return self.first.after[-1].output
 
     @property
-    def parameters(self) -> int:
-        return self._sum("parameters")
-
-    @property
-    def macs(self) -> int:
-        return self._sum("macs")
-
-    @property
-    def elementwise(self) -> int:
-        return self._sum("elementwise")
-
-    @property
     def saved_for_backward(self) -> int:
         """Bytes that the stage keeps in training beside its input, which the stage before has kept."""
         return sum(times * (block.saved_for_backward - bytes_of(block.input)) for times, block in self._parts())
@@ -163,11 +223,9 @@ class StageCount(NamedTuple):
     def _parts(self):
         return (1, self.first), (self.number - 1, self.following)
 
-    def _sum(self, what):
-        return sum(times * getattr(block, what) for times, block in self._parts())
 
-
-class NetworkCount(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class NetworkCount(_Totals):
     """A whole network: rows of the stem and of the head, and the stages between them, for one image in float32."""
 
     name: str
@@ -177,32 +235,56 @@ class NetworkCount(NamedTuple):
     head: tuple[Row, ...]
 
     @property
-    def parameters(self) -> int:
-        return self._sum("parameters")
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates. FLOPs would be twice this."""
-        return self._sum("macs")
-
-    @property
-    def elementwise(self) -> int:
-        return self._sum("elementwise")
-
-    @property
     def saved_for_backward(self) -> int:
-        """Bytes that autograd keeps in training, the image included.
+        """Bytes that autograd keeps in training, the image included."""
+        return (bytes_of(self.input) + self.stem_saved + sum(stage.saved_for_backward for stage in self.stages)
+                + self.head[0].bytes)       # the mean over the last maps: the linear layer's input
 
-        Beside what `BlockCount.saved_for_backward` names, max pooling saves its output's places, 8 bytes each; its output
-        is kept as the first block's input, and the mean over the last maps as the linear layer's.
+    @property
+    def stem_saved(self) -> int:
+        """Bytes that the stem keeps in training beside the image.
+
+        The input of batch norm with a mean and an inverse deviation a channel, and the output of ReLU; max pooling saves its
+        output, which is the first block's input, and its output's places, 8 bytes each.
         """
-        conv, bn, act, pool = self.stem
-        return (bytes_of(self.input) + conv.bytes + 2 * bn.output[0] * BYTES_PER_VALUE + act.bytes
-                + pool.bytes + 2 * pool.bytes
-                + sum(stage.saved_for_backward for stage in self.stages) + self.head[0].bytes)
+        conv, bn, act, *pool = self.stem
+        return conv.bytes + 2 * bn.output[0] * BYTES_PER_VALUE + act.bytes + sum(3 * row.bytes for row in pool)
 
-    def _sum(self, what):
-        return sum(getattr(part, what) for part in (*self.stem, *self.stages, *self.head))
+    def training_bytes(self, batch: int) -> int:
+        """Memory for training by SGD with momentum: weight, gradient and momentum, and what a batch keeps for backward.
+
+        The framework itself and scratch space inside operations come on top.
+        """
+        return 3 * BYTES_PER_VALUE * self.parameters + check_size("batch", batch) * self.saved_for_backward
+
+    def as_text(self) -> str:
+        """One row for the stem, for each stage and for the head, as in Table 1."""
+        return text_table(HEADINGS, self._cells())
+
+    def as_html(self) -> str:
+        return html_table(HEADINGS, self._cells(), caption=f"{self.name}, one image {format_shape(self.input)}, float32")
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
+
+    def _cells(self) -> list[list[str]]:
+        parts = [("stem", self.stem[-1].output, "", sum(row.parameters for row in self.stem), sum(row.macs for row in self.stem),
+                  self.stem_saved)]
+        parts += [(f"stage {n}", stage.output, f"{stage.number}", stage.parameters, stage.macs, stage.saved_for_backward)
+                  for n, stage in enumerate(self.stages, start=1)]
+        parts += [("head", self.head[-1].output[:1], "", self.head[1].parameters, self.head[1].macs, self.head[0].bytes),
+                  ("total", (), "", self.parameters, self.macs, self.saved_for_backward)]
+        return [[name, format_shape(shape), blocks, f"{parameters:,}", f"{macs:,}", format_bytes(saved)]
+                for name, shape, blocks, parameters, macs, saved in parts]
+
+    def _parts(self):
+        return ((1, part) for part in (*self.stem, *self.stages, *self.head))
+
+
+HEADINGS = ("part", "output", "blocks", "parameters", "multiply–accumulates", "kept for backward")
 
 
 def count(architecture: Architecture, size=224) -> NetworkCount:
@@ -214,37 +296,48 @@ def count(architecture: Architecture, size=224) -> NetworkCount:
         for sizes that are not whole numbers of 1 or more.
     """
     image = (architecture.in_channels, *check_pair("size", size))
-    conv = conv2d(image, STEM, 7, stride=2, padding=3, bias=False, name="conv1")
-    bn = batch_norm2d(conv.output, name="bn1")
-    act = relu(conv.output)
-    pool = _max_pool(act.output)
-    field, jump = 7 + 2 * 2, 4                      # after both: pixels, and pixels from one value to the next
-    stages, shape = [], pool.output
+    large = architecture.stem == "7x7"
+    conv = (conv2d(image, architecture.width, 7, stride=2, padding=3, bias=False, name="conv1") if large else
+            conv2d(image, architecture.width, 3, padding=1, bias=False, name="conv1"))
+    stem = [conv, batch_norm2d(conv.output, name="bn1"), relu(conv.output)]
+    field, jump = 3, 1                              # pixels, and pixels from one value to the next
+    if large:
+        stem.append(_max_pool(conv.output))
+        field, jump = 7 + 2 * 2, 4                  # after both
+    stages, shape = [], stem[-1].output
     for number, blocks in enumerate(architecture.blocks):
         settings = architecture.stage(number)
         first = _counted(architecture, settings[0], shape[1:])
         shape = first.after[-1].output
         following = _counted(architecture, settings[1], shape[1:])
-        for block in (settings[0], *[settings[1]] * (blocks - 1)):
+        for times, block in zip((1, blocks - 1), settings):     # the following blocks have no stride
             for layer in _layout(architecture)(*block[:3], 3, block.stride, architecture.groups):
-                field, jump = field + (layer.kernel_size - 1) * jump, jump * layer.stride
+                field, jump = field + times * (layer.kernel_size - 1) * jump, jump * layer.stride
         stages.append(StageCount(first, following, blocks, field))
     mean = Row("mean", "pool", (shape[0], 1, 1), 0, 0, shape[0] * shape[1] * shape[2], shape[0] * BYTES_PER_VALUE, "")
     classes = architecture.classes
     linear = Row("fc", "linear", (classes, 1, 1), shape[0] * classes + classes, shape[0] * classes, classes,
                  classes * BYTES_PER_VALUE, f"{shape[0]}·{classes} + {classes}")
-    return NetworkCount(architecture.name, image, (conv, bn, act, pool), tuple(stages), (mean, linear))
+    return NetworkCount(architecture.name, image, tuple(stem), tuple(stages), (mean, linear))
 
 
 def _counted(architecture, settings: BlockSettings, size) -> BlockCount:
-    common = {"size": size, "stride": settings.stride, "shortcut": settings.shortcut}
+    common = {"size": size, "stride": settings.stride}
+    if architecture.block == "plain block":
+        return plain_block(*settings[:3], **common)
     if architecture.block == "basic block":
-        return basic_block(*settings[:3], **common)
-    return bottleneck(*settings[:3], **common, groups=architecture.groups, stride_first=architecture.version == "v1")
+        return basic_block(*settings[:3], **common, shortcut=settings.shortcut)
+    return bottleneck(*settings[:3], **common, shortcut=settings.shortcut, groups=architecture.groups,
+                      stride_first=architecture.version == "v1")
 
 
 def _layout(architecture):
-    return two_spatial if architecture.block == "basic block" else bottleneck_layout(architecture.version == "v1")
+    return bottleneck_layout(architecture.version == "v1") if architecture.block == "bottleneck" else two_spatial
+
+
+def _or(names) -> str:
+    *others, last = map(repr, names)
+    return f"{', '.join(others)} or {last}"
 
 
 def _max_pool(shape) -> Row:

@@ -6,7 +6,7 @@ Each is loaded when it is asked for, and brings none of the others.
 from importlib import import_module
 
 _HOMES = {"BlockExplorer": "block", "BottleneckExplorer": "bottleneck", "InferenceExplorer": "inference",
-          "LineExplorer": "line", "NormalizationExplorer": "normalization", "SignalExplorer": "signal"}
+          "LineExplorer": "line", "NetworkExplorer": "network", "NormalizationExplorer": "normalization", "SignalExplorer": "signal"}
 __all__ = list(_HOMES)
 
 

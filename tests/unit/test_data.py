@@ -1,12 +1,14 @@
-"""Digits and CIFAR-10: the right pixels, scaled by the training images alone; bad files refused in words."""
+"""Digits, Fashion-MNIST and CIFAR-10: the right pixels, scaled by the training images alone; bad files refused in words."""
 
 from __future__ import annotations
 
 import builtins
+import gzip
 import hashlib
 import os
 import pickle
 import random
+import re
 import socket
 from collections import Counter
 from dataclasses import FrozenInstanceError
@@ -17,7 +19,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch.testing import assert_close
 
-from resnote.data import CIFAR10_FOLDER, DataError, cifar10, digits
+from resnote.data import CIFAR10_FOLDER, DataError, cifar10, digits, fashion_mnist, first, shrunk
+from resnote.settings import SettingError
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -500,3 +503,90 @@ def test_bytes_posing_as_pointers_to_objects_are_refused_without_being_followed(
 def test_a_file_cannot_change_how_the_next_one_is_read(folder, content):
     (folder / FIRST).write_bytes(b"\x80\x02" + content)
     assert_refused(folder, FIRST)
+
+
+# --- Fashion-MNIST -----------------------------------------------------------------------------
+
+
+def idx(values: np.ndarray) -> bytes:
+    """The IDX format, written by its description: http://yann.lecun.com/exdb/mnist/, end of the page."""
+    return bytes([0, 0, 8, values.ndim]) + b"".join(n.to_bytes(4, "big") for n in values.shape) + values.tobytes()
+
+
+@pytest.fixture
+def clothes(tmp_path):
+    """A folder of 30 and 12 images of noise, packed."""
+    random, made = np.random.default_rng(0), {}
+    for name, count in (("train", 30), ("t10k", 12)):
+        made[f"{name}-images-idx3-ubyte"] = random.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        made[f"{name}-labels-idx1-ubyte"] = random.integers(0, 10, count, dtype=np.uint8)
+    for name, values in made.items():
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(idx(values)))
+    return tmp_path, made
+
+
+def test_fashion_mnist_comes_back_in_the_order_of_its_files_packed_or_not(clothes):
+    folder, made = clothes
+    data = fashion_mnist(folder)
+    for images, labels, name in ((data.train_images, data.train_labels, "train"), (data.test_images, data.test_labels, "t10k")):
+        original = (images * data.std[0] + data.mean[0]) * 255
+        np.testing.assert_allclose(original[:, 0], made[f"{name}-images-idx3-ubyte"], atol=1e-3)
+        np.testing.assert_array_equal(labels, made[f"{name}-labels-idx1-ubyte"])
+    assert abs(data.train_images.mean()) < 1e-6 and len(data.classes) == 10 and data.train_images.shape == (30, 1, 28, 28)
+    for file in folder.glob("*.gz"):
+        (folder / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
+        file.unlink()
+    assert torch.equal(fashion_mnist(str(folder)).train_images, data.train_images)
+
+
+def _cut(content):
+    return content[:len(content) // 2]
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
+@pytest.mark.parametrize("change, words", [
+    (lambda values: None, "is missing"), (lambda values: _cut(gzip.compress(idx(values))), "cannot be read .EOFError"),
+    (lambda values: gzip.compress(_cut(idx(values))), "bytes of the .* that it announces"), (lambda values: b"", "not a file of"),
+    (lambda values: b"<html>404</html>", "cannot be read .BadGzipFile"), (lambda values: gzip.compress(b"\0\0\x0d\3" + idx(values)[4:]), "IDX format"),
+    (lambda values: gzip.compress(idx(values)[:4] + b"\x7f\xff\xff\xff" + idx(values)[8:]), "announces 2,147,483,647 entries"),
+    (lambda values: gzip.compress(idx(values)[:-1]), "bytes of the")])
+def test_a_file_of_fashion_mnist_that_is_not_whole_is_named(clothes, name, change, words):
+    folder, made = clothes
+    content = change(made[name])
+    (folder / f"{name}.gz").unlink()
+    if content is not None:
+        (folder / f"{name}.gz").write_bytes(content)
+    with pytest.raises(DataError, match=f"{re.escape(name)}.*{words}.*dataset-fashion-mnist"):
+        fashion_mnist(folder)
+
+
+def test_other_numbers_of_labels_labels_of_other_classes_and_no_folder_are_refused(clothes):
+    folder, made = clothes
+    file = folder / "train-labels-idx1-ubyte.gz"
+    for labels, words in ((made["train-labels-idx1-ubyte"][:-1], "29 labels for 30 images"), (np.full(30, 10, np.uint8), "the label 10")):
+        file.write_bytes(gzip.compress(idx(labels)))
+        with pytest.raises(DataError, match=words):
+            fashion_mnist(folder)
+    for absent, words in ((folder / "absent", "is not a folder"), (7, "must be a path")):
+        with pytest.raises(DataError, match=words):
+            fashion_mnist(absent)
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(made["train-labels-idx1-ubyte"])))
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(np.full((30, 28, 28), 9, np.uint8))))
+    with pytest.raises(DataError, match="one brightness"):
+        fashion_mnist(folder)
+
+
+def test_the_first_images_and_smaller_ones(scans):
+    data = digits()
+    few = first(data, 100)
+    assert torch.equal(few.train_images, data.train_images[:100]) and len(few.train_labels) == 100
+    assert torch.equal(few.test_images, data.test_images) and few.std == data.std
+    small = shrunk(data, 2)
+    assert small.train_images.shape[2:] == (4, 4) and small.test_images.shape == (450, 1, 4, 4)
+    assert small.train_images.std(correction=0).item() == pytest.approx(1, abs=1e-5)
+    by_hand = data.train_images[5, 0, 2:4, 4:6].mean() * data.std[0]
+    assert (small.train_images[5, 0, 1, 2] * small.std[0]).item() == pytest.approx(by_hand.item(), abs=1e-5)
+    for make, words in ((lambda: first(data, 1348), "has 1,347 training images"), (lambda: first(data, 0), "count"),
+                        (lambda: shrunk(data, 3), "squares of 3 x 3"), (lambda: shrunk(data, 0), "factor")):
+        with pytest.raises(SettingError, match=words):
+            make()

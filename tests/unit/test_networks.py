@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from resnote.blocks import BasicBlock, PlainBlock
-from resnote.networks import SmallNet, blocks_per_stage
+from resnote.networks import SmallNet
 from resnote.settings import SettingError
 
 PUBLISHED = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962}  # CIFAR-10, option A
@@ -112,15 +112,10 @@ def test_a_depth_that_is_not_6n_plus_2_is_told_its_neighbours(depth, offered):
         SmallNet("plain", depth)
 
 
-@pytest.mark.parametrize("n", [1, 2, 18])
-def test_blocks_per_stage_is_the_n_of_6n_plus_2(n):
-    assert blocks_per_stage(6 * n + 2) == n
-
-
 @pytest.mark.parametrize("settings, words", [
     ({"depth": 0}, "depth"), ({"depth": -4}, "depth"), ({"depth": 8.0}, "depth"), ({"depth": "8"}, "depth"),
     ({"depth": True}, "depth"), ({"width": 0}, "width"), ({"width": 2.5}, "width"), ({"in_channels": -1}, "in_channels"),
-    ({"classes": 0}, "classes"), ({"block": "Residual"}, "'plain' or 'residual'"), ({"block": None}, "'plain' or 'residual'"),
+    ({"classes": 0}, "classes"), ({"block": "Residual"}, "'plain', 'residual' or 'bottleneck'"), ({"block": None}, "'plain', 'residual' or 'bottleneck'"),
 ])
 def test_a_bad_setting_is_refused_by_its_name_and_the_next_good_one_works(settings, words):
     with pytest.raises(SettingError, match=words):

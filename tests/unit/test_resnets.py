@@ -8,8 +8,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnote import resnets
-from resnote.networks import ResNet
-from resnote.resnets import count, resnet, resnext, wide_resnet
+from resnote.networks import ResNet, SmallNet
+from resnote.resnets import blocks_per_stage, count, resnet, resnext, small, wide_resnet
 from resnote.settings import SettingError
 
 PUBLISHED = {   # parameters, G MACs at 224 x 224
@@ -42,12 +42,81 @@ def test_the_module_has_the_parameters_and_does_the_work_that_are_counted(archit
     assert flops.get_total_flops() == 2 * count(architecture).macs
 
 
-@pytest.mark.parametrize("architecture, size", [
+TABLE_6 = {20: "0.27", 32: "0.46", 44: "0.66", 56: "0.85", 110: "1.7", 1202: "19.4"}      # million parameters, as printed there
+
+
+@pytest.mark.parametrize("depth", TABLE_6)
+@pytest.mark.parametrize("block", ["plain", "residual"])
+def test_the_family_for_small_images_has_the_parameters_of_the_papers_table_6(block, depth):
+    counted = count(small(block, depth), 32)
+    digits = len(TABLE_6[depth].split(".")[1])
+    assert f"{counted.parameters / 1e6:.{digits}f}" == TABLE_6[depth]
+    assert small(block, depth).depth == depth
+    b = count(small(block, depth, shortcut="projection"), 32)
+    # option B: 1x1 convolutions from 16 to 32 and from 32 to 64 channels, and their batch norms
+    assert b.parameters - counted.parameters == (0 if block == "plain" else 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64)
+
+
+SMALL_ONES = [small("plain", 20), small("residual", 20), small("residual", 14, shortcut="projection", width=5, classes=3),
+              small("bottleneck", 29), small("bottleneck", 20, shortcut="projection", in_channels=1, width=8)]
+
+
+@pytest.mark.parametrize("architecture", SMALL_ONES, ids=lambda a: f"{a.name} {a.shortcut}")
+def test_a_small_network_has_the_parameters_and_does_the_work_that_are_counted(architecture):
+    with torch.device("meta"):
+        network = SmallNet(architecture.name.split("-")[0], architecture.depth, width=architecture.width,
+                           in_channels=architecture.in_channels, classes=architecture.classes, shortcut=architecture.shortcut)
+    assert network.architecture == architecture
+    counted = count(architecture, (32, 30))
+    assert sum(p.numel() for p in network.parameters()) == counted.parameters
+    with FlopCounterMode(display=False) as flops:
+        assert network(torch.randn(1, architecture.in_channels, 32, 30, device="meta")).shape == (1, architecture.classes)
+    assert flops.get_total_flops() == 2 * counted.macs
+    assert sum(isinstance(m, (nn.Conv2d, nn.Linear)) and "shortcut" not in name for name, m in network.named_modules()) == architecture.depth
+
+
+@pytest.mark.parametrize("block, depth, words", [("plain", 21, "6n \\+ 2 layers. Use 20 or 26"), ("bottleneck", 20 + 1, "9n \\+ 2 layers. Use 20 or 29"),
+                                                 ("basic", 20, "'plain', 'residual' or 'bottleneck'"), ("residual", 0, "depth")])
+def test_a_small_network_that_there_is_not_gets_a_sentence(block, depth, words):
+    with pytest.raises(SettingError, match=words):
+        small(block, depth)
+    with pytest.raises(SettingError, match=words):
+        SmallNet(block, depth)
+    with pytest.raises(SettingError, match="'zero-pad' or 'projection'"):
+        small("residual", 20, shortcut="identity")
+
+
+@pytest.mark.parametrize("n", [1, 2, 18])
+def test_blocks_per_stage_is_the_n_of_6n_plus_2_and_of_9n_plus_2(n):
+    assert blocks_per_stage(6 * n + 2) == blocks_per_stage(9 * n + 2, 3) == n
+
+
+def test_memory_for_training_is_three_numbers_a_parameter_and_what_each_image_keeps():
+    counted = count(resnet(18))
+    assert counted.training_bytes(32) == 12 * 11_689_512 + 32 * counted.saved_for_backward
+    with pytest.raises(SettingError, match="batch"):
+        counted.training_bytes(0)
+
+
+def test_a_table_has_a_row_for_each_part_that_adds_up_to_the_total():
+    for architecture, size in ((resnet(50), 224), (small("residual", 20), 32)):
+        lines = [[cell.replace(",", "") for cell in re.split(r" {2,}", line)] for line in count(architecture, size).as_text().splitlines()
+                 if not line.startswith("-")]
+        parts, total = lines[1:-1], lines[-1]
+        assert [row[0] for row in parts] == ["stem", *(f"stage {n}" for n in range(1, len(architecture.blocks) + 1)), "head"]
+        assert [sum(int(row[place]) for row in parts) for place in (-3, -2)] == [int(total[-3]), int(total[-2])]
+        assert [row[2] for row in parts[1:-1]] == list(map(str, architecture.blocks))
+        assert "<table>" in count(architecture, size)._repr_html_()
+
+
+@pytest.mark.parametrize("architecture, size", [(architecture, (20, 17)) for architecture in SMALL_ONES] + [
     (resnet(18, in_channels=2, classes=7), 33), (resnet(50), (40, 65)), (resnet(50, version="v1"), 64), (resnext(50), 48)],
     ids=lambda value: getattr(value, "name", None))
 def test_what_training_keeps_is_what_autograd_saves(architecture, size):
     size = size if isinstance(size, tuple) else (size, size)
-    network, kept = ResNet(architecture), {}
+    network, kept = (ResNet(architecture) if architecture.stem == "7x7" else SmallNet(
+        architecture.name.split("-")[0], architecture.depth, width=architecture.width, in_channels=architecture.in_channels,
+        classes=architecture.classes, shortcut=architecture.shortcut)), {}
     weights = {p.untyped_storage().data_ptr() for p in (*network.parameters(), *network.buffers())}
 
     def pack(tensor):

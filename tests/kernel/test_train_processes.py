@@ -1,0 +1,120 @@
+"""The command in processes of its own: interrupted, killed at any moment, shared by two under `torchrun`."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from resnote import train
+from resnote.checkpoints import load
+from resnote.train import Run, Settings, main
+
+ROOT = Path(__file__).parents[2]
+TINY = ["--data", "digits", "--depth", "8", "--width", "2", "--images", "64", "--batch-size", "16", "--shrink", "2", "--epochs", "3",
+        "--threads", "1"]
+SMALL = Settings(depth=8, width=2, images=64, batch_size=16, shrink=2, epochs=3)
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def weights(folder) -> dict:
+    return load(folder / "checkpoint.pt")["network"]
+
+
+def same(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_an_interrupt_ends_it_after_its_step_and_it_goes_on_from_there(tmp_path):
+    command = [sys.executable, "-m", "resnote.train", *TINY, "--epochs", "2000", "--output", str(tmp_path)]
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        with subprocess.Popen([*command, "--resume"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            for _ in range(3):
+                process.stdout.readline()
+            process.send_signal(number)
+            _, words = process.communicate(timeout=120)
+        assert process.returncode == code, words
+        assert words.startswith("Interrupted after step") and "--resume" in words and words.count("\n") == 1
+    assert len(load(tmp_path / "checkpoint.pt")["loss"]) == load(tmp_path / "checkpoint.pt")["step"] > 4
+
+
+def test_kills_at_any_moment_leave_a_readable_checkpoint_and_the_same_end(tmp_path):
+    """A few kills here; benchmarks/kills.py does twenty."""
+    command = [sys.executable, "-m", "resnote.train", *TINY, "--epochs", "40", "--checkpoint-every", "1", "--resume", "--output"]
+    subprocess.run([*command, tmp_path / "whole"], check=True, cwd=ROOT, capture_output=True)
+    killed, moments = 0, random.Random(0)
+    while killed < 3:
+        with subprocess.Popen([*command, tmp_path / "killed"], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            process.stdout.readline()       # it is about to begin
+            time.sleep(moments.uniform(0, 0.4))
+            process.kill()
+            process.communicate(timeout=120)
+        if (tmp_path / "killed" / "checkpoint.pt").exists():
+            load(tmp_path / "killed" / "checkpoint.pt")
+        killed += 1
+    subprocess.run([*command, tmp_path / "killed"], check=True, cwd=ROOT, capture_output=True)
+    assert os.listdir(tmp_path / "killed") == ["checkpoint.pt"]
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+
+
+def torchrun(*arguments, processes=2, **options):
+    return subprocess.Popen([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m",
+                             "resnote.train", *TINY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, **options)
+
+
+def test_two_processes_with_shared_batch_norm_learn_what_one_does(tmp_path):
+    with torchrun("--batch-norm", "sync", "--output", str(tmp_path / "two")) as process:
+        out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert "2 processes" in out and out.count("epoch 3 of 3") == 1            # the first one speaks; that all agree is checked by the run
+    assert main([*TINY, "--batch-norm", "sync", "--output", str(tmp_path / "one")]) == 0
+    one, two = (load(tmp_path / name / "checkpoint.pt") for name in ("one", "two"))
+    assert one["loss"] == pytest.approx(two["loss"], rel=1e-3)       # 12 steps; rounding alone differs
+    assert one["loss"][0] == pytest.approx(two["loss"][0], rel=1e-6)
+
+
+def test_replicas_with_their_own_batch_norm_see_other_statistics_and_another_loss(tmp_path):
+    with torchrun("--batch-norm", "own", "--output", str(tmp_path / "two")) as process:
+        process.communicate(timeout=240)
+    assert process.returncode == 0
+    assert main([*TINY, "--output", str(tmp_path / "one")]) == 0
+    one, two = (load(tmp_path / name / "checkpoint.pt")["loss"] for name in ("one", "two"))
+    assert abs(one[0] - two[0]) > 1e-3 * one[0]
+
+
+def test_a_process_that_is_killed_ends_the_run_with_a_sentence_and_one_process_goes_on(tmp_path):
+    with torchrun("--batch-norm", "sync", "--epochs", "400", "--output", str(tmp_path)) as process:
+        for _ in range(3):
+            assert process.stdout.readline(), process.stderr.read()
+        ranks = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True).stdout.split()
+        os.kill(int(ranks[1]), signal.SIGKILL)
+        _, err = process.communicate(timeout=240)
+    assert process.returncode != 0 and "Another process of this run is gone" in err and "--resume" in err
+    step = load(tmp_path / "checkpoint.pt")["step"]
+    run = Run(Settings(**{**vars(SMALL), "batch_norm": "sync", "epochs": 400}), train.opened(SMALL, None))
+    run.restore(load(tmp_path / "checkpoint.pt"), tmp_path / "checkpoint.pt")
+    run.advance()
+    assert run.step == step + 1 > 8
+
+
+def test_a_port_that_is_taken_gets_a_sentence(monkeypatch, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with subprocess.Popen([sys.executable, "-m", "resnote.train", *TINY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+                              env=os.environ | {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}) as process:
+            _, err = process.communicate(timeout=120)
+    assert process.returncode == 1 and err.splitlines()[-1].startswith("Another process of this run is gone, or cannot be reached"), err
