@@ -140,13 +140,20 @@ def _spread(data: ImageData, folder, advice) -> ImageData:
     return data
 
 
-def first(data: ImageData, count: int) -> ImageData:
-    """The first ``count`` training images, and all test images; the scale stays. Raises `SettingError` where there are fewer."""
-    count = check_size("count", count)
-    if count > len(data.train_images):
-        raise SettingError(f"{data.name} has {len(data.train_images):,} training images, and {count:,} were asked for. Ask for "
-                           "as many, or for fewer.")
-    return replace(data, train_images=data.train_images[:count], train_labels=data.train_labels[:count])
+def first(data: ImageData, train: int | None = None, test: int | None = None) -> ImageData:
+    """The first so many training and test images, in the scale of all; None takes all.
+
+    Raises `SettingError` where there are fewer.
+    """
+    kept = {}
+    for name, count in (("train", train), ("test", test)):
+        images, labels = getattr(data, f"{name}_images"), getattr(data, f"{name}_labels")
+        count = len(images) if count is None else check_size(name, count)
+        if count > len(images):
+            raise SettingError(f"{data.name} has {len(images):,} {name} images, and {count:,} were asked for. Ask for as many, or "
+                               "for fewer.")
+        kept |= {f"{name}_images": images[:count], f"{name}_labels": labels[:count]}
+    return replace(data, **kept)
 
 
 def shrunk(data: ImageData, factor: int) -> ImageData:

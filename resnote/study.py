@@ -1,6 +1,7 @@
-"""The recorded study of lessons 01 and 02: 208 plain and residual networks, trained beforehand on the digits.
+"""Recorded studies: plain and residual networks by depth, trained beforehand, each record with its command and hardware.
 
-`benchmarks/degradation.py` writes the record, study.json beside this module, with its command, versions and hardware.
+On the digits, for lessons 01 and 02, 208 networks: study.json beside this module, which `benchmarks/degradation.py` writes.
+On Fashion-MNIST, for lesson 06, 18 networks: fashion_study.json, which `benchmarks/fashion.py` writes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from resnote.settings import SettingError
 
 RECORD = Path(__file__).with_suffix(".json")
+FASHION_RECORD = RECORD.with_name("fashion_study.json")
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +41,7 @@ class Study:
 
     def errors(self, block: str, depth: int, epochs: int = 10, learning_rate: float = 0.1,
                images: str = "train") -> list[float]:
-        """The share of wrong predictions of each seed, 0 to 7, on "train" or "test" images.
+        """The share of wrong predictions of each seed, in their order, on "train" or "test" images.
 
         Raises `SettingError` where no such network was trained.
         """
@@ -49,10 +51,10 @@ class Study:
         found = [run[f"{images}_error"] for run in self.runs if keys.items() <= run.items()]
         if not found:
             raise SettingError("The study has no network with " + ", ".join(f"{k}={v!r}" for k, v in keys.items())
-                               + f". {self.command} lists in plan() which it has.")
+                               + f". {self.command} says which it has.")
         return found
 
 
-def load() -> Study:
-    """The record that comes with the package."""
-    return Study(**json.loads(RECORD.read_text(encoding="utf-8")))
+def load(record: Path = RECORD) -> Study:
+    """A record that comes with the package: `RECORD`, of the digits, or `FASHION_RECORD`."""
+    return Study(**json.loads(record.read_text(encoding="utf-8")))

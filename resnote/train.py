@@ -52,6 +52,7 @@ class Settings:
     width: int = 16
     shortcut: str = "zero-pad"
     images: int = 0                 # how many training images, from the first; 0: all
+    test_images: int = 0            # and how many test images
     shrink: int = 1                 # a pixel is the mean of so many by so many
     augment: bool = True
     epochs: int = 20
@@ -371,6 +372,7 @@ def parsed(arguments) -> tuple[argparse.Namespace, Settings]:
     add("--width", type=_whole, default=16, help="channels of the first stage")
     add("--shortcut", choices=CHANGES, default="zero-pad", help="where the shape changes: option A or B")
     add("--images", type=_whole, default=0, metavar="N", help="the first N training images; all by default")
+    add("--test-images", type=_whole, default=0, metavar="N", help="the first N test images; all by default")
     add("--shrink", type=_whole, default=1, metavar="K", help="average K by K pixels into one")
     add("--no-augment", dest="augment", action="store_false", help="leave the images unmoved and unmirrored")
     add("--epochs", type=_whole, help=", ".join(f"{name}: {number}" for name, number in EPOCHS.items()))
@@ -425,8 +427,7 @@ def opened(settings: Settings, folder: Path | None) -> ImageData:
         data = fashion_mnist(folder or FASHION_MNIST_FOLDER)
     else:
         data = cifar10(folder)
-    if settings.images:
-        data = first(data, settings.images)
+    data = first(data, settings.images or None, settings.test_images or None)
     return shrunk(data, settings.shrink) if settings.shrink > 1 else data
 
 

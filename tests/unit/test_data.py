@@ -581,12 +581,13 @@ def test_the_first_images_and_smaller_ones(scans):
     few = first(data, 100)
     assert torch.equal(few.train_images, data.train_images[:100]) and len(few.train_labels) == 100
     assert torch.equal(few.test_images, data.test_images) and few.std == data.std
+    assert torch.equal(first(data, None, 7).test_labels, data.test_labels[:7])
     small = shrunk(data, 2)
     assert small.train_images.shape[2:] == (4, 4) and small.test_images.shape == (450, 1, 4, 4)
     assert small.train_images.std(correction=0).item() == pytest.approx(1, abs=1e-5)
     by_hand = data.train_images[5, 0, 2:4, 4:6].mean() * data.std[0]
     assert (small.train_images[5, 0, 1, 2] * small.std[0]).item() == pytest.approx(by_hand.item(), abs=1e-5)
-    for make, words in ((lambda: first(data, 1348), "has 1,347 training images"), (lambda: first(data, 0), "count"),
+    for make, words in ((lambda: first(data, 1348), "has 1,347 train images"), (lambda: first(data, 0), "train is 0"), (lambda: first(data, None, 451), "has 450 test images"),
                         (lambda: shrunk(data, 3), "squares of 3 x 3"), (lambda: shrunk(data, 0), "factor")):
         with pytest.raises(SettingError, match=words):
             make()

@@ -116,7 +116,7 @@ def test_a_run_that_goes_on_is_the_run_that_never_stopped_to_the_bit(data, tmp_p
     (["--width", "0"], "--width is 0"), (["--epochs", "0"], "--epochs is 0"), (["--learning-rate", "0"], "--learning-rate is 0"),
     (["--learning-rate", "nan"], "--learning-rate is nan"), (["--momentum", "1"], "--momentum is 1"), (["--weight-decay", "-1"], "--weight-decay is -1"),
     (["--data", "mnist"], "invalid choice"), (["--data", "cifar10"], "needs --folder"), (["--images", "0x"], "not a whole number"),
-    (["--shrink", "3"], "squares of 3 x 3"), (["--images", "9999"], "1,347 training images"), (["--batch-size", "65"], "does not fit into 64"),
+    (["--shrink", "3"], "squares of 3 x 3"), (["--images", "9999"], "1,347 train images"), (["--batch-size", "65"], "does not fit into 64"),
     (["--batch-size", "1"], "2 images or more"), (["--resume"], "needs the --output"), (["--checkpoint-every", "0"], "--checkpoint-every is 0"),
     (["--data", "fashion-mnist", "--folder", "/absent"], "/absent is not a folder"), (["--output", "/dev/null/x"], "Not a directory"),
     (["--nonsense"], "Unrecognized arguments: --nonsense"), (["--seed", "-1"], "not a whole number of 0 or more")])
