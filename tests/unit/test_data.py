@@ -587,7 +587,8 @@ def test_the_first_images_and_smaller_ones(scans):
     assert small.train_images.std(correction=0).item() == pytest.approx(1, abs=1e-5)
     by_hand = data.train_images[5, 0, 2:4, 4:6].mean() * data.std[0]
     assert (small.train_images[5, 0, 1, 2] * small.std[0]).item() == pytest.approx(by_hand.item(), abs=1e-5)
-    for make, words in ((lambda: first(data, 1348), "has 1,347 train images"), (lambda: first(data, 0), "train is 0"), (lambda: first(data, None, 451), "has 450 test images"),
+    for make, words in ((lambda: first(data, 1348), "has 1,347 train images"), (lambda: first(data, 0), "train is 0"),
+                        (lambda: first(data, None, 451), "has 450 test images"),
                         (lambda: shrunk(data, 3), "squares of 3 x 3"), (lambda: shrunk(data, 0), "factor")):
         with pytest.raises(SettingError, match=words):
             make()
