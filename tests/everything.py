@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 # On two workers, tests of one lesson or one explorer on the same: see one_red_line.py.
 PYTEST = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup"]
 # The longest first; after them there are always short ones to fill the gaps.
-LESSONS = ["04_batch_norm_training", "05_batch_norm_inference", "02_residual_block", "01_plain_networks", "03_bottleneck", "00_start_here"]
+LESSONS = ["04_batch_norm_training", "05_batch_norm_inference", "02_residual_block", "01_plain_networks", "06_resnet", "03_bottleneck",
+           "00_start_here"]
 PARTS = {
     "lint": [sys.executable, "-m", "ruff", "check"],
     "unit tests": [*PYTEST, "tests/unit"],

@@ -212,7 +212,7 @@ def start_page(repository: str, **site) -> str:
         start = start.replace("&lt;this repository&gt;", repository) + f'<p>The course, its code and its tests: <a href="{repository}">{repository}</a></p>'
     top = explorers.BlockExplorer()
     main = f"""<h1>Residual networks, seen</h1>
-<p>Why are residual networks (ResNets) built as they are? In six lessons you guess, run, move a slider, and watch shapes, parameters and
+<p>Why are residual networks (ResNets) built as they are? In seven lessons you guess, run, move a slider, and watch shapes, parameters and
 pictures change together. What a lesson computes is asserted by a cell that would fail if it were false. This explorer is lesson 02's: a
 residual block, which adds its input to the output of its layers. Set 63
 output channels, and the addition fails; set 1, and bare PyTorch adds without a word.</p>
@@ -224,7 +224,7 @@ exercises, <a href="#jupyterlab">open it in JupyterLab</a>.</p>
 <h2 id="jupyterlab">In JupyterLab, on your own machine</h2>
 {start}"""
     return page("resnote: residual networks, seen", "An interactive course that shows why residual networks are built as they are: "
-                "six lessons, with explorers that run in your browser.", main, here="index", **site)
+                "seven lessons, with explorers that run in your browser.", main, here="index", **site)
 
 
 # --- the folder ------------------------------------------------------------------------------------

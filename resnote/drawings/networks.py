@@ -9,10 +9,10 @@ from resnote.drawings.kit import INK, MUTED, NEUTRAL, POINTWISE, SPATIAL, WIDTH,
 from resnote.resnets import NetworkCount
 from resnote.text import format_bytes, format_macs, format_shape, percent
 
-ROW, _TOP = 62, 44
+ROW, _TOP = 62, 52
 HEIGHT = _TOP + 7 * ROW + 8                 # the image, a stem, four stages, a head
 _TALLEST, _LONGEST, _LEFT, _TEXT = 46, 190, 12, 226
-_BAR_LEFT, _BAR_LONGEST = 92, 150
+_BAR_LEFT, _BAR_LONGEST = 138, 150
 KINDS = (("parameters", POINTWISE), ("MACs", SPATIAL), ("memory", NEUTRAL))
 
 
@@ -34,7 +34,8 @@ def parts_of(network: NetworkCount) -> list[Part]:
                  network.stem_saved)]
     for number, stage in enumerate(network.stages, start=1):
         blocks = "1 block" if stage.number == 1 else f"{stage.number} blocks"
-        rows.append(Part(f"stage {number}", stage.output, f"{blocks}, sees {stage.receptive_field} pixels", stage.parameters, stage.macs,
+        field = stage.receptive_field
+        rows.append(Part(f"stage {number}", stage.output, f"{blocks}, sees {field} × {field} pixels", stage.parameters, stage.macs,
                          stage.saved_for_backward))
     head = network.head
     return [*rows, Part("head", head[-1].output, "mean, linear layer", head[-1].parameters, head[-1].macs, head[0].output[0] * BYTES_PER_VALUE)]
@@ -64,7 +65,7 @@ def network_shares(network: NetworkCount) -> Drawing:
     """Each part's parameters, multiply-accumulates and memory in training, as bars: shares of the network's totals."""
     parts = parts_of(network)
     totals = network.parameters, network.macs, network.saved_for_backward
-    rows = [svg_text(8, 20, "Where they are", size=15, weight="bold"),
+    rows = [svg_text(8, 20, "Where they are: parameters, work, memory", size=15, weight="bold"),
             svg_text(8, 36, "share of the network's total; memory: kept in training, one image", size=12, colour=MUTED)]
     for number, part in enumerate(parts):
         top = _TOP + ROW * number
@@ -72,10 +73,13 @@ def network_shares(network: NetworkCount) -> Drawing:
         written = f"{part.parameters:,}", format_macs(part.macs), format_bytes(part.saved)
         for line, ((kind, colour), value, total, words) in enumerate(zip(KINDS, part[3:], totals, written)):
             y = top + 17 * line
-            long = max(_BAR_LONGEST * value / total, 0.5 if value else 0)
-            rows.append(svg_text(_BAR_LEFT - 6, y + 8, kind, size=11, anchor="end", colour=MUTED) if line else "")
-            rows.append(f'<rect x="{_BAR_LEFT}" y="{y - 2}" width="{long:.1f}" height="12" fill="{colour}" stroke="{INK}" stroke-width="0.5"/>')
-            rows.append(svg_text(_BAR_LEFT + long + 6, y + 8, f"{words} ", size=12, bold_end=percent(value / total)))
+            long = _BAR_LONGEST * value / total
+            rows.append(svg_text(_BAR_LEFT - 6, y + 8, kind, size=11, anchor="end", colour=MUTED))
+            if value:
+                rows.append(f'<rect x="{_BAR_LEFT}" y="{y - 2}" width="{max(long, 0.5):.1f}" height="12" fill="{colour}" stroke="{INK}" '
+                            'stroke-width="0.5"/>' + svg_text(_BAR_LEFT + long + 6, y + 8, f"{words}, ", size=12, bold_end=percent(value / total)))
+            else:
+                rows.append(svg_text(_BAR_LEFT, y + 8, "none", size=12, colour=MUTED))
     return Drawing("".join(rows), describe_shares(network), WIDTH, HEIGHT)
 
 

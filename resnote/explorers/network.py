@@ -52,7 +52,7 @@ PRESETS = {
     "ResNet-101": _large(resnets.resnet(101)), "ResNet-152": _large(resnets.resnet(152)),
     "ResNet-50 v1": _large(resnets.resnet(50, version="v1")), "ResNeXt-50 32x4d": _large(resnets.resnext(50, 32, 4)),
     "wide ResNet-50-2": _large(resnets.wide_resnet(50)),
-    "CIFAR-10, 20 layers": _small(20), "CIFAR-10, 56 layers": _small(56), "CIFAR-10, 110 layers": _small(110),
+    "CIFAR ResNet-20": _small(20), "CIFAR ResNet-56": _small(56), "CIFAR ResNet-110": _small(110),
 }
 
 
@@ -122,5 +122,5 @@ class NetworkExplorer(Explorer):
     @staticmethod
     def sentence(before, numbers):
         state, described, counted = numbers
-        return (f"{described.name}: {described.depth} layers, {counted.parameters:,} parameters, {counted.macs / 1e9:.3f} G MACs. Training with "
+        return (f"{described.name}: {described.depth} layers, {counted.parameters:,} parameters, {counted.macs:,} MACs. Training with "
                 f"{state.batch} {'image' if state.batch == 1 else 'images'} a batch takes {format_bytes(counted.training_bytes(state.batch))}.")

@@ -27,7 +27,7 @@ from resnote.explorers.base import Slider, Steps, Switch
 EXPLORERS = {"00_start_here": explorers.LineExplorer, "01_plain_networks": explorers.SignalExplorer,
              "02_residual_block": explorers.BlockExplorer, "03_bottleneck": explorers.BottleneckExplorer,
              "04_batch_norm_training": explorers.NormalizationExplorer,
-             "05_batch_norm_inference": explorers.InferenceExplorer}
+             "05_batch_norm_inference": explorers.InferenceExplorer, "06_resnet": explorers.NetworkExplorer}
 
 
 def test_every_lesson_is_opened_here():
