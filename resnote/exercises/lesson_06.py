@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from resnote.exercises.base import Exercise
 from resnote.exercises.prediction import Prediction
-from resnote.exercises.whole_network import MyResNet, check_network, check_stage, check_why_not, stage, why_not
+from resnote.exercises.whole_network import MyResNet, basic_stage, check_network, check_stage, check_why_not, why_not
 
-ex1 = Exercise("ex1", check_stage, solution=stage, hints=(
+ex1 = Exercise("ex1", check_stage, solution=basic_stage, hints=(
     "blocks.BasicBlock(in_channels, width, out_channels, stride=…, shortcut=…) is one block. Only the first one of a stage can change the shape.",
     "The first block needs shortcut=\"projection\" where stride is not 1 or in_channels is not width; elsewhere \"identity\".",
     "The other number − 1 blocks are blocks.BasicBlock(width, width, width). nn.Sequential(first, *others) runs them in order.",

@@ -12,7 +12,7 @@ from resnote.exercises.base import Raised, Wrong, short
 from resnote.exercises.compare import check_tensor, far, near
 
 
-def stage(in_channels, width, number, stride):
+def basic_stage(in_channels, width, number, stride):
     changes = stride != 1 or in_channels != width
     first = blocks.BasicBlock(in_channels, width, width, stride=stride, shortcut="projection" if changes else "identity")
     following = [blocks.BasicBlock(width, width, width) for _ in range(number - 1)]
@@ -49,7 +49,7 @@ _STAGES = (4, 4, 2, 1), (4, 6, 3, 2), (5, 3, 1, 1), (3, 3, 2, 2)
 def check_stage(ask):
     """Compare blocks, shapes and values with the solution's, which gets the same weights."""
     for case in _STAGES:
-        call = f"stage({', '.join(map(str, case))})"
+        call = f"basic_stage({', '.join(map(str, case))})"
         made = ask(*case, call=call)
         if isinstance(made, (list, tuple)):
             raise Wrong(f"{call} gave a {type(made).__name__} of blocks. Put them into one module that runs them in order: "
