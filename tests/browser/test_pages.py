@@ -16,6 +16,7 @@ from test_lessons import EXPLORERS
 from web import WebExplorer, in_browser, in_python, positions, serving
 
 from resnote import explorers
+from resnote.exercises.base import Exercise
 from resnote.hosts.tables import TABLES
 
 pytestmark = pytest.mark.subject("pages", needs=["explorers"])
