@@ -18,7 +18,7 @@ ROOT = TOOLS.parent
 KEPT = ROOT / ".cache"         # not in git
 FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm")
 # What runs in the browser; without torch and ipywidgets.
-IN_THE_BROWSER = ("__init__.py", "text.py", "settings.py", "counting.py", "drawings/*.py", "explorers/*.py", "hosts/__init__.py",
+IN_THE_BROWSER = ("__init__.py", "text.py", "settings.py", "counting.py", "resnets.py", "drawings/*.py", "explorers/*.py", "hosts/__init__.py",
                   "hosts/web.py", "hosts/tables.py")
 
 
