@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -75,10 +76,11 @@ def load(path: str | os.PathLike):
     except FileNotFoundError:
         _refuse(path, "is not there")
     except pickle.UnpicklingError as error:
-        _refuse(path, "asks for more than numbers and tensors, or is damaged; nothing was run "
-                      f"({_first_sentence(error)})")
+        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))      # what it would have called
+        _refuse(path, f"{f'asks for {wanted[1]}' if wanted else 'is damaged, or asks for more than it may'}; only tensors, numbers and texts "
+                      "are read, and nothing was run")
     except Exception as error:          # damage shows as nearly any exception
-        _refuse(path, f"is damaged, or no file of torch's ({type(error).__name__}: {_first_sentence(error)})")
+        _refuse(path, f"is damaged, or no file of torch's ({type(error).__name__})")
 
 
 def load_weights(network: nn.Module, path: str | os.PathLike) -> None:
@@ -89,16 +91,18 @@ def load_weights(network: nn.Module, path: str | os.PathLike) -> None:
     CheckpointError
         as `load`, and for a file that holds other names, shapes or types than the network's; the network then stays as it was.
     """
-    weights = load(path)
-    check_weights(network, weights, path)
-    network.load_state_dict(weights)
+    network.load_state_dict(checked_weights(network, load(path), path))
 
 
-def check_weights(network: nn.Module, weights, path) -> None:
-    """Raise `CheckpointError` unless ``weights`` are a state_dict for ``network``."""
+def checked_weights(network: nn.Module, weights, path) -> dict[str, Tensor]:
+    """``weights``, if they are a state_dict for ``network``; else raises `CheckpointError`.
+
+    Files from before torch 0.4.1 do not count batches (num_batches_tracked). The network's own counts then stand in.
+    """
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         _refuse(path, "holds no weights by name, as network.state_dict() gives them")
     ours = network.state_dict()
+    weights = {name: value for name, value in ours.items() if name.endswith("num_batches_tracked")} | weights
     lacking, foreign = [n for n in ours if n not in weights], [n for n in weights if n not in ours]
     if lacking or foreign:
         parts = [f"{len(names)} {words}, such as {names[0]!r}" for names, words in (
@@ -111,10 +115,7 @@ def check_weights(network: nn.Module, weights, path) -> None:
                           "network", "Build the network that the file was saved from.")
         if found.dtype != value.dtype or found.layout != value.layout:
             _refuse(path, f"has {name} as {found.dtype}, where the network has {value.dtype}", "Convert the network or the file.")
-
-
-def _first_sentence(error) -> str:
-    return str(error).strip().split("\n")[0].split(". ")[0] or "no reason given"
+    return weights
 
 
 def _refuse(path, found, advice="Name another file, or save it anew.") -> NoReturn:

@@ -258,7 +258,7 @@ class NetworkCount(_Totals):
         return 3 * BYTES_PER_VALUE * self.parameters + check_size("batch", batch) * self.saved_for_backward
 
     def as_text(self) -> str:
-        """One row for the stem, for each stage and for the head, as in Table 1."""
+        """One row for the image, the stem, each stage and the head, as in Table 1."""
         return text_table(HEADINGS, self._cells())
 
     def as_html(self) -> str:
@@ -271,7 +271,8 @@ class NetworkCount(_Totals):
         return self.as_html()
 
     def _cells(self) -> list[list[str]]:
-        parts = [("stem", self.stem[-1].output, "", sum(row.parameters for row in self.stem), sum(row.macs for row in self.stem),
+        parts = [("image", self.input, "", 0, 0, bytes_of(self.input)),
+                 ("stem", self.stem[-1].output, "", sum(row.parameters for row in self.stem), sum(row.macs for row in self.stem),
                   self.stem_saved)]
         parts += [(f"stage {n}", stage.output, f"{stage.number}", stage.parameters, stage.macs, stage.saved_for_backward)
                   for n, stage in enumerate(self.stages, start=1)]
@@ -284,7 +285,7 @@ class NetworkCount(_Totals):
         return ((1, part) for part in (*self.stem, *self.stages, *self.head))
 
 
-HEADINGS = ("part", "output", "blocks", "parameters", "multiply–accumulates", "kept for backward")
+HEADINGS = ("part", "output", "blocks", "parameters", "multiply–accumulates", "saved for backward")
 
 
 def count(architecture: Architecture, size=224) -> NetworkCount:

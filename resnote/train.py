@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from resnote import recipe
-from resnote.checkpoints import CheckpointError, check_weights, clear, load, save
+from resnote.checkpoints import CheckpointError, checked_weights, clear, load, save
 from resnote.data import FASHION_MNIST_FOLDER, DataError, ImageData, cifar10, digits, fashion_mnist, first, shrunk
 from resnote.networks import SmallNet
 from resnote.replicas import share_batch_norm
@@ -193,7 +193,7 @@ class Run:
         self.step, self.wrong = content["step"], content["wrong"]
         for name in ("loss", "train_error", "test_error", "final_error"):
             setattr(self.history, name, content[name])
-        self.network.load_state_dict(content["network"])
+        self.network.load_state_dict(checked_weights(self.network, content["network"], path))
         for name, weight in self.network.named_parameters():
             if name in content["momentum"]:
                 self.optimizer.state[weight]["momentum_buffer"] = content["momentum"][name].to(weight.device)
@@ -219,7 +219,7 @@ class Run:
                 refuse(f"does not hold {length} numbers under {name!r}")
         if type(content["wrong"]) is not int or type(content["final_error"]) is not float:
             refuse("holds no errors")
-        check_weights(self.network, content["network"], path)
+        checked_weights(self.network, content["network"], path)
         momentum, weights = content["momentum"], dict(self.network.named_parameters())
         if not isinstance(momentum, dict) or momentum.keys() != (weights.keys() if step and self.settings.momentum else set()) or any(
                 not isinstance(m, torch.Tensor) or m.shape != weights[n].shape or m.dtype != weights[n].dtype

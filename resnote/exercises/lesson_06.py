@@ -31,15 +31,16 @@ class guesses:
         "ResNet-34 has 16 blocks of two 3×3 convolutions, ResNet-50 has 16 bottlenecks of three convolutions. How many multiply–accumulates does "
         "ResNet-50 need, against ResNet-34?",
         {
-            "about the same": "4.09 G against 3.66 G: 1.1 times. In a bottleneck only one convolution of three is 3×3, and the widths were chosen so.",
-            "half as many more": "It has half as many convolutions more, but two of three are 1×1, nine times cheaper for equal channels.",
+            "about the same": "4.09 G against 3.66 G: 1.1 times. In a bottleneck only one convolution of three is 3×3, and the widths were chosen for it.",
+            "1.5 times as many":
+                "It has 1.5 times as many convolutions, but two of three are 1×1, nine times cheaper for equal channels.",
             "four times as many": "Its stages put out four times the channels. But the 3×3 inside a bottleneck works on the squeezed ones.",
         },
         answer="about the same",
     )
 
     where = Prediction(
-        "In which part of ResNet-50 are most of the parameters, and which part keeps most memory in training?",
+        "In which of ResNet-50's four stages are most of the parameters, and in which is most saved for backward?",
         {
             "both in the last stage": "Parameters, yes. But its maps have 7×7 values, where those of the first stage have 56×56.",
             "parameters in the last stage, memory in the first":
@@ -54,16 +55,26 @@ class guesses:
         "In stages 2, 3 and 4 the first bottleneck has stride 2. The authors' code has it on the first 1×1 convolution, torchvision on the 3×3. What "
         "differs between the two ResNet-50?",
         {
-            "the parameters": "A stride says where a kernel is applied. The kernel itself has the same numbers.",
+            "the parameters": "A stride says where a kernel is applied. The kernel itself has as many numbers.",
             "the work": "With the stride on the 3×3, the 1×1 before it works on the large maps, on four times as many places.",
             "neither": "The outputs have the same shapes, but in one of the two the first 1×1 works on four times as many places.",
         },
         answer="the work",
     )
 
+    depth = Prediction(
+        "Residual networks of 8, 20 and 44 layers on 5,000 small photographs of clothes. Which makes fewest errors on test images?",
+        {
+            "8 layers": "On the digits 8 layers are enough. Here they leave errors on the training images, so there is something to gain.",
+            "20 layers": "20 layers beat 8 in each of three seeds, and 44 add nothing, in the time given.",
+            "44 layers": "They train well, thanks to + x, and beat 8 layers in some seeds. In the time given they do not reach 20 layers.",
+        },
+        answer="20 layers",
+    )
+
     replicas = Prediction(
-        "Two processes share a batch of 16 images: each computes on its own 8, and the gradients are averaged. Is the loss of the first step that of "
-        "one process with all 16?",
+        "Two processes share a batch of 16 images: each computes on its own 8, and the gradients are averaged. Is the loss of the first step the "
+        "one that a single process has with all 16?",
         {
             "yes": "It would be without batch norm. With it each process normalises by the mean and variance of its own 8 images.",
             "no": "The weights are the same and so are the images, but each process normalises by the mean and variance of its own 8 images.",

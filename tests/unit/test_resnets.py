@@ -103,9 +103,9 @@ def test_a_table_has_a_row_for_each_part_that_adds_up_to_the_total():
         lines = [[cell.replace(",", "") for cell in re.split(r" {2,}", line)] for line in count(architecture, size).as_text().splitlines()
                  if not line.startswith("-")]
         parts, total = lines[1:-1], lines[-1]
-        assert [row[0] for row in parts] == ["stem", *(f"stage {n}" for n in range(1, len(architecture.blocks) + 1)), "head"]
+        assert [row[0] for row in parts] == ["image", "stem", *(f"stage {n}" for n in range(1, len(architecture.blocks) + 1)), "head"]
         assert [sum(int(row[place]) for row in parts) for place in (-3, -2)] == [int(total[-3]), int(total[-2])]
-        assert [row[2] for row in parts[1:-1]] == list(map(str, architecture.blocks))
+        assert [row[2] for row in parts[2:-1]] == list(map(str, architecture.blocks))
         assert "<table>" in count(architecture, size)._repr_html_()
 
 
