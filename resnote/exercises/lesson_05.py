@@ -318,7 +318,7 @@ class guesses:
     )
 
     few = Prediction(
-        "A network with batch norm and one with group norm learn in batches of a single image, 300 steps each. Its last "
+        "A network with batch norm and one with group norm learn in batches of a single image, 300 steps each. Their last "
         "maps are 2×2, so PyTorch refuses nothing. Then both are tested in eval mode. What do you expect?",
         {
             "both learn": "Batch norm trains, but without mates it subtracts each image's own mean, in every channel.",
@@ -330,14 +330,15 @@ class guesses:
         answer="group norm learns, batch norm hardly or not",
     )
 
-    folding = Prediction(
-        "You fold every batch norm of a trained network, in eval mode, into the convolution before it. What happens "
-        "to the scores?",
+    frozen = Prediction(
+        "Fine-tuning on mirrored digits, with batches of 8. Which of the four ends with most errors?",
         {
-            "equal but for rounding": "In eval mode batch norm is a fixed scale and shift, which the "
-                                      "convolution's weights and bias can take in.",
-            "slightly worse": "Nothing is left out: mean, variance, γ and β are all in the new weights and biases.",
-            "equal only if γ is 1 and β is 0": "Any γ and β go in: one into the weights, both into the bias.",
+            "averages learn on, mixed batches": "A mixed batch is a fair sample, if a small one. Train and eval mode then see nearly the same.",
+            "averages learn on, one class a batch": "The batch's mean holds what the class has in common, and is subtracted. In eval mode other "
+                                                    "numbers are subtracted.",
+            "averages frozen, mixed batches": "The averages are those of other images, but the loss sees them too, and the weights learn for them.",
+            "averages frozen, one class a batch": "Such batches are hard to learn from. But at least the network learns with the statistics with "
+                                                  "which it is used.",
         },
-        answer="equal but for rounding",
+        answer="averages learn on, one class a batch",
     )
