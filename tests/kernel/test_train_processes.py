@@ -51,7 +51,7 @@ def test_an_interrupt_ends_it_after_its_step_and_it_goes_on_from_there(tmp_path)
 
 
 def test_kills_at_any_moment_leave_a_readable_checkpoint_and_the_same_end(tmp_path):
-    """A few kills here; benchmarks/kills.py does twenty."""
+    """A few kills here; benchmarks/command.py does twenty."""
     command = [sys.executable, "-m", "resnote.train", *TINY, "--epochs", "40", "--checkpoint-every", "1", "--resume", "--output"]
     subprocess.run([*command, tmp_path / "whole"], check=True, cwd=ROOT, capture_output=True)
     killed, moments = 0, random.Random(0)
