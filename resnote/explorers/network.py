@@ -8,7 +8,7 @@ from typing import NamedTuple
 from resnote import resnets
 from resnote.drawings.kit import WIDTH
 from resnote.drawings.networks import network_maps, network_shares
-from resnote.explorers.base import Choice, Column, Columns, Explorer, Slider, Steps
+from resnote.explorers.base import Choice, Column, Columns, Explorer, Line, Slider, Steps
 from resnote.resnets import Architecture, NetworkCount
 from resnote.text import SCROLLS, format_bytes
 
@@ -102,12 +102,13 @@ class NetworkExplorer(Explorer):
         **{f"stage_{n}": Slider(f"blocks of stage {n}", 0 if n == 4 else 1, 36) for n in (1, 2, 3, 4)},
         "width": Steps("width of stage 1", (4, 8, 16, 24, 32, 48, 64, 80, 96, 128)), "groups": Steps("groups of the 3×3", (1, 2, 4, 8, 16, 32, 64)),
         "group_width": Steps("channels a group", (1, 2, 4, 8, 16, 32, 64, 128, 256)),
-        "version": Choice("stride of a bottleneck", resnets.VERSIONS), "shortcut": Choice("shortcut", tuple(SHORTCUTS)),
+        "version": Choice("version", resnets.VERSIONS), "shortcut": Choice("shortcut", tuple(SHORTCUTS)),
         "stem": Choice("stem", resnets.STEMS), "side": Steps("image side", SIDES),
         "batch": Steps("images a batch", (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024))}
     layout = (
-        Columns((Column(("block", "stage_1", "stage_2", "stage_3", "stage_4", "width", "maps")),
-                 Column(("side", "batch", "stem", "shortcut", "groups", "group_width", "version", "shares"))), WIDTH),
+        Line("Network", ("block", "stem", "version")),
+        Columns((Column(("stage_1", "stage_2", "stage_3", "stage_4", "width", "maps")),
+                 Column(("side", "batch", "shortcut", "groups", "group_width", "shares"))), WIDTH),
         "totals")
 
     @staticmethod
