@@ -100,7 +100,7 @@ class NetworkExplorer(Explorer):
     controls = {
         "block": Choice("block", ("plain block", "basic block", "bottleneck")),
         **{f"stage_{n}": Slider(f"blocks of stage {n}", 0 if n == 4 else 1, 36) for n in (1, 2, 3, 4)},
-        "width": Steps("width of stage 1", (4, 8, 16, 24, 32, 48, 64, 80, 96, 128)), "groups": Steps("groups of the 3×3", (1, 2, 4, 8, 16, 32, 64)),
+        "width": Steps("width of stage 1", (4, 8, 16, 24, 32, 48, 64, 80, 96, 128)), "groups": Steps("groups", (1, 2, 4, 8, 16, 32, 64)),
         "group_width": Steps("channels a group", (1, 2, 4, 8, 16, 32, 64, 128, 256)),
         "version": Choice("version", resnets.VERSIONS), "shortcut": Choice("shortcut", tuple(SHORTCUTS)),
         "stem": Choice("stem", resnets.STEMS), "side": Steps("image side", SIDES),

@@ -6,7 +6,7 @@ import itertools
 import math
 import operator
 import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict, deque, namedtuple
 from decimal import Decimal
 from fractions import Fraction
 
@@ -16,13 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.utils.checkpoint import checkpoint
 
 from resnote import blocks
-from resnote.exercises import lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
+from resnote.exercises import lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
 from resnote.exercises.base import Exercise
 from resnote.folding import fold_network
 
-LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
+LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
 EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
              for module in LESSONS for name, value in vars(module).items() if isinstance(value, Exercise)}
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
@@ -614,6 +615,211 @@ def built_by_a_function(in_channels, width, out_channels, stride=1):
     return OneLine(in_channels, width, out_channels, stride).eval()
 
 
+def basic(i, width, stride=1):
+    """A basic block, its shortcut chosen by trying."""
+    try:
+        return blocks.BasicBlock(i, width, width, stride=stride)
+    except ValueError:
+        return blocks.BasicBlock(i, width, width, stride=stride, shortcut="projection")
+
+
+class StageAsAList(nn.ModuleList):
+    """A class in place of the function, which runs its own parts."""
+
+    def __init__(self, in_channels, width, number, stride):
+        super().__init__(basic(width if k else in_channels, width, 1 if k else stride) for k in range(number))
+
+    def forward(self, x):
+        return functools.reduce(lambda maps, block: block(maps), self, x)
+
+
+class LastOneFirst(nn.Module):
+    """Names its blocks in another order than it runs them, and runs them without their hooks."""
+
+    def __init__(self, in_channels, width, number, stride):
+        super().__init__()
+        self.others = nn.ModuleDict({f"block{k}": basic(width, width) for k in range(1, number)})
+        self.beginning = basic(in_channels, width, stride)
+
+    def forward(self, x):
+        x = self.beginning.forward(x)
+        for block in self.others.values():
+            x = block.forward(x)
+        return x
+
+
+class BuiltAtTheFirstCall(nn.Module):
+    """Asks the images how many channels they have."""
+
+    def __init__(self, in_channels, width, number, stride):
+        super().__init__()
+        self.settings, self.body = (width, number, stride), None
+
+    def forward(self, x):
+        if self.body is None:
+            self.body = stage_with_names(x.shape[1], *self.settings).to(x)
+        return self.body(x)
+
+
+class Recomputed(LastOneFirst):
+    """Keeps no maps for the backward pass."""
+
+    def forward(self, x):
+        return checkpoint(super().forward, x, use_reentrant=False) if self.training else super().forward(x)
+
+
+class Wide(blocks.BasicBlock):
+    """A basic block that needs fewer words, ends in place, and starts as its shortcut."""
+
+    def __init__(self, i, width, stride=1):
+        super().__init__(i, width, width, stride=stride, shortcut=("identity", "projection")[(i, 1) != (width, stride)], projection_bias=False)
+        self.relu = nn.ReLU(inplace=True)
+        nn.init.zeros_(self.residual.bn2.weight)
+
+
+def stage_with_names(in_channels, width, number, stride):
+    return nn.Sequential(OrderedDict([("first", basic(in_channels, width, stride)), *((f"more{k}", basic(width, width)) for k in range(1, number))]))
+
+
+def stage_added_to(in_channels, width, number, stride):
+    stage = nn.Sequential()
+    while len(stage) < number:
+        stage.add_module(f"block_{len(stage)}", basic(in_channels, width, stride))
+        in_channels, stride = width, 1
+    return stage.eval()
+
+
+def stage_nested(in_channels, width, number, stride):
+    if number == 1:
+        return nn.Sequential(nn.Identity(), basic(in_channels, width, stride))
+    return nn.Sequential(stage_nested(in_channels, width, number - 1, stride), nn.Sequential(basic(width, width)))
+
+
+def stage_of_copies(in_channels, width, number, stride):
+    pattern = basic(width, width)
+    return nn.Sequential(basic(in_channels, width, stride), *(copy.deepcopy(pattern) for _ in range(number - 1))).double()
+
+
+def stage_or_block(in_channels, width, number, stride):
+    """A stage of one block is the block."""
+    blocks_ = [Wide(width if k else in_channels, width, 1 if k else stride) for k in range(number)]
+    return blocks_[0] if number == 1 else nn.Sequential(*blocks_)
+
+
+def deep_blocks(numbers, width):
+    """The bottlenecks, one by one, and at the end their channels."""
+    channels = width
+    for middle, number in zip((width << place for place in itertools.count()), numbers):
+        for k in range(number):
+            yield blocks.Bottleneck(channels, middle, 4 * middle, stride=1 + (k == 0 and middle > width), shortcut="identity" if k else "projection")
+            channels = 4 * middle
+    yield channels
+
+
+def net_in_one_sequential(numbers, width, classes):
+    *parts, channels = deep_blocks(numbers, width)
+    return nn.Sequential(OrderedDict(
+        conv1=nn.Conv2d(3, width, (7, 7), (2, 2), (3, 3), bias=False), bn1=nn.BatchNorm2d(width), pool=nn.MaxPool2d((3, 3), 2, 1),
+        relu=nn.ReLU(inplace=True), body=nn.Sequential(*parts), mean=nn.AdaptiveAvgPool2d((1, 1)), flat=nn.Flatten(), fc=nn.Linear(channels, classes)))
+
+
+class NetAsASequential(nn.Sequential):
+    """Padding by hand, and the mean after the linear layer."""
+
+    def __init__(self, numbers, width, classes):
+        *parts, channels = deep_blocks(numbers, width)
+        super().__init__(nn.ZeroPad2d(3), nn.Conv2d(3, width, 7, 2, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.ZeroPad2d(1), nn.MaxPool2d(3, 2),
+                         *parts, nn.Conv2d(channels, classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(1))
+
+
+class NetOfLists(nn.Module):
+    """The head first, stages as lists in a list, all else as functions."""
+
+    def __init__(self, numbers, width, classes, **unused):
+        nn.Module.__init__(self)
+        self.head = nn.Linear(4 * width * 2 ** (len(numbers) - 1), classes)
+        parts = deep_blocks(numbers, width)
+        self.stages = nn.ModuleList(nn.ModuleList(itertools.islice(parts, number)) for number in numbers)
+        self.norm, self.conv = nn.BatchNorm2d(width), nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.norm(self.conv(x))), 3, 2, 1)
+        for block in itertools.chain.from_iterable(self.stages):
+            x = block(x)
+        return self.head(x.flatten(2).sum(-1) / (x.shape[2] * x.shape[3]))
+
+
+class LazyNet(nn.Module):
+    """Channels are found at the first call, and stages built last to first."""
+
+    def __init__(self, numbers, width, classes):
+        super().__init__()
+        self.stem = nn.Sequential(nn.LazyConv2d(width, 7, stride=2, padding=3, bias=False), nn.LazyBatchNorm2d(), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+        self.fc, stages = nn.LazyLinear(classes), {}
+        for place in reversed(range(len(numbers))):
+            middle = width * 2**place
+            before = 2 * middle if place else width
+            stages[str(place)] = nn.Sequential(
+                blocks.Bottleneck(before, middle, 4 * middle, stride=2 if place else 1, shortcut="projection"),
+                *(blocks.Bottleneck(4 * middle, middle, 4 * middle) for _ in range(numbers[place] - 1)))
+        self.stages = nn.ModuleDict(stages)
+
+    def forward(self, x):
+        x = self.stem(x)
+        for place in range(len(self.stages)):
+            x = self.stages[str(place)](x)
+        return self.fc(F.adaptive_avg_pool2d(x, 1).squeeze(-1).squeeze(-1))
+
+
+class NetWithItsOwnHead(nn.Module):
+    """The head's weights as parameters, the matrix the other way round; sizes computed with tensors, which the meta device cannot tell."""
+
+    def __init__(self, numbers, width, classes):
+        super().__init__()
+        *parts, _ = deep_blocks(numbers, width)
+        channels = int(4 * width * 2 ** torch.arange(len(numbers)).max())
+        self.features = nn.Sequential(nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(3, 2, 1), *parts)
+        self.weight, self.bias = nn.Parameter(torch.randn(channels, classes)), nn.Parameter(torch.zeros(classes))
+
+    def forward(self, x):
+        return torch.einsum("nchw,ck->nkhw", self.features(x), self.weight).mean((-2, -1)) + self.bias
+
+
+def net_by_type(*settings):
+    return type("Net", (NetOfLists,), {"forward": lambda self, x: NetOfLists.forward(self, x).clone()})(*settings).double().eval()
+
+
+def by_sets(network, weights):
+    ours = network.state_dict()
+    return ours.keys() - weights.keys(), set(weights) - set(ours), {name for name in ours.keys() & weights.keys() if ours[name].shape != weights[name].shape}
+
+
+def by_generators(network, weights):
+    ours = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    return [(n for n in ours if n not in weights), filter(lambda n: n not in ours, weights),
+            (n for n, value in weights.items() if n in ours and list(value.shape) != list(ours[n].size()))]
+
+
+def by_taking_out(network, weights):
+    """What is left over of two dictionaries of shapes."""
+    ours, theirs = ({name: tuple(value.shape) for name, value in held.items()} for held in (network.state_dict(), weights))
+    other = {name: shape for name, shape in ours.items() if theirs.get(name, shape) != shape}
+    for name in [*ours]:
+        if name in theirs:
+            del ours[name], theirs[name]
+    return ours.keys(), theirs, other
+
+
+def by_counters(network, weights):
+    ours = network.state_dict()
+    here, there = Counter(list(ours)), Counter(weights.keys())
+    other = map(operator.itemgetter(0), filter(lambda pair: pair[0] in weights and weights[pair[0]].shape != pair[1].shape, ours.items()))
+    return namedtuple("Why", "missing unknown other_shape")(deque((here - there).elements()), dict(there - here), other)
+
+
 RIGHT = {
     "lesson_01.ex1": [
         He(), lambda k, c: np.sqrt(2 / (k**2 * c)), lambda k, c: torch.sqrt(torch.tensor(2 / (k * k * c))),
@@ -697,6 +903,20 @@ RIGHT = {
         torch.no_grad()(lambda batches: (sum(x.mean(0) for x in batches) / len(batches), sum(x.std(0) ** 2 for x in batches) / len(batches))),
     ],
     "lesson_05.ex4": [stack_by_network, stack_by_pytorch, stack_with_names, stack_by_new_convolutions, stack_without_gradients],
+    "lesson_06.ex1": [
+        StageAsAList, LastOneFirst, BuiltAtTheFirstCall, Recomputed, stage_with_names, stage_added_to, stage_nested, stage_of_copies, stage_or_block,
+        functools.partial(lesson_06.basic_stage), lambda i, w, n, s: nn.Sequential(lesson_06.basic_stage(i, w, n, s), nn.ReLU(), nn.Identity()),
+    ],
+    "lesson_06.ex2": [
+        net_in_one_sequential, NetAsASequential, NetOfLists, LazyNet, NetWithItsOwnHead, net_by_type, functools.partial(lesson_06.MyResNet),
+        lambda *settings: nn.Sequential(lesson_06.MyResNet(*settings)).to(memory_format=torch.channels_last),
+    ],
+    "lesson_06.ex3": [
+        by_sets, by_generators, by_taking_out, by_counters,
+        lambda network, weights: [np.array(names, dtype=str) for names in lesson_06.why_not(network, weights)],
+        lambda network, weights: tuple(dict.fromkeys(reversed(names)).keys() for names in lesson_06.why_not(network, weights)),
+        functools.partial(lesson_06.why_not),
+    ],
 }
 
 

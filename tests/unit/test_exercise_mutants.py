@@ -16,10 +16,23 @@ import torch
 from mutants import mutants
 from torch import nn
 
-from resnote.exercises import backward_slips, folding_slips, group_norm, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, suspects
+from resnote import blocks
+from resnote.exercises import (
+    backward_slips,
+    folding_slips,
+    group_norm,
+    lesson_01,
+    lesson_02,
+    lesson_03,
+    lesson_04,
+    lesson_05,
+    lesson_06,
+    suspects,
+    whole_network,
+)
 from resnote.exercises.base import Exercise
 
-LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
+LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
 EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
              for module in LESSONS for name, value in vars(module).items() if isinstance(value, Exercise)}
 
@@ -183,12 +196,39 @@ def fold_stack(turn):
     return (stack,)
 
 
+def basic_stage(turn):
+    width = pick(1, 2, 3)
+    return pick(1, 2, 3, width, width), width, pick(1, 2, 4), pick(1, 1, 2, 3)
+
+
+def my_resnet(turn):
+    return tuple(pick(1, 1, 2, 3) for _ in range(pick(1, 2, 3, 4))), pick(1, 2, 3), pick(1, 2, 4)
+
+
+OTHER = {
+    "turned": lambda value: value.transpose(0, -1), "longer": lambda value: torch.cat([value, value]), "wider": lambda value: torch.cat([value] * 3, -1),
+    "deeper": lambda value: torch.cat([value] * 2, min(1, value.dim() - 1)), "the first": lambda value: value[:1], "more axes": lambda value: value[None],
+    "flat": lambda value: value.flatten(), "other numbers": lambda value: value + 1, "kept": lambda value: value}
+
+
+def why_not(turn):
+    """A file with names left out and new ones, and tensors of other shapes; in the first turn the network's own."""
+    network = nn.Sequential(nn.Conv2d(2, pick(2, 3), 1), nn.BatchNorm2d(3), nn.Linear(2, 3))
+    weights = {}
+    for name, value in network.state_dict().items():
+        change = pick(*OTHER, "left out", "renamed") if turn else "kept"
+        if change != "left out":
+            weights["more." * (change == "renamed") + name] = OTHER[change if change in OTHER and value.dim() else "kept"](value).clone()
+    return network, weights
+
+
 ARGUMENTS = dict(zip(EXERCISES, (
     he_std, dead_share, diagnose, first_over_last,
     residual_forward, zero_pad_shortcut, slope_through, stochastic_depth,
     conv_parameters, pointwise, widest_bottleneck, bottleneck,
     batch_norm_images, bn_backward, find_bug, my_group_norm,
-    update, fold_into, estimate, fold_stack), strict=True))
+    update, fold_into, estimate, fold_stack,
+    basic_stage, my_resnet, why_not), strict=True))
 DIFFERENTIABLE = "lesson_02.ex1", "lesson_02.ex2", "lesson_03.ex2", "lesson_04.ex1"
 MAY_CHANGE = {"lesson_05.ex1": {0, 1}, "lesson_04.ex3": {0}}
 WHOLE = "lesson_03.ex1", "lesson_03.ex3"
@@ -255,7 +295,36 @@ def built(cls):
     return run
 
 
-RUN = {"lesson_02.ex4": skipped, "lesson_03.ex4": built}
+def filled(module):
+    """The module in float64, each weight and statistic with numbers of its place's and its shape's own."""
+    for place, (name, tensor) in enumerate(module.double().state_dict().items()):
+        if tensor.is_floating_point():
+            drawn = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(100 * place + sum(tensor.shape)), dtype=torch.float64)
+            tensor.copy_(drawn.abs() + 0.3 if name.endswith("var") else drawn / max(1, tensor[:1].numel()) ** 0.5)
+    return module
+
+
+def trained(make):
+    """A function of the settings of a module of blocks, as {aspect: value}.
+
+    Values are the kinds and settings of its blocks, the shapes of its weights, and what it gives for images in training mode, then in eval mode.
+    """
+    def run(*settings):
+        module, channels = make(*settings), settings[0] if isinstance(settings[0], int) else 3
+        x = torch.randn(3, channels, 24, 20, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+        weights = list(module.parameters())
+        kept = module(x.to(weights[0].dtype)).dtype == weights[0].dtype       # as it was built
+        leaf, given = x.clone().requires_grad_(), x.clone()
+        outputs = [filled(module).train()(leaf), module.eval()(given)]
+        upstream = torch.linspace(-1, 2, outputs[0].numel(), dtype=outputs[0].dtype).view(outputs[0].shape)
+        gradients = torch.autograd.grad((module.train()(leaf) * upstream).sum(), [*weights, leaf], allow_unused=True) if outputs[0].requires_grad else []
+        return {"value": [[repr(part) for part in module.modules() if isinstance(part, (blocks.BasicBlock, blocks.Bottleneck))],
+                          sorted(tuple(weight.shape) for weight in weights), [output.detach().double() for output in outputs]],
+                "gradient": list(gradients), "type": [kept, *(output.dtype for output in outputs)], "argument": [leaf.detach(), given]}
+    return run
+
+
+RUN = {"lesson_02.ex4": skipped, "lesson_03.ex4": built, "lesson_06.ex1": trained, "lesson_06.ex2": trained}
 
 
 def copied(value):
@@ -263,12 +332,14 @@ def copied(value):
         return value.clone()
     if isinstance(value, torch.nn.Module):
         return copy.deepcopy(value)
+    if isinstance(value, dict):
+        return {name: copied(each) for name, each in value.items()}
     return [copied(each) for each in value] if isinstance(value, list) else value
 
 
 def seen(name, function, args):
     """What a function does, as {aspect: value}: its value with its type, its gradients, its arguments afterwards."""
-    function = RUN.get(name, used)(function) if inspect.isclass(function) else function
+    function = RUN.get(name, used)(function) if name in RUN or inspect.isclass(function) else function
     args = [copied(arg) for arg in args]
     leaves = [arg.requires_grad_() for arg in args if isinstance(arg, torch.Tensor)] if name in DIFFERENTIABLE else []
     given = [copied(arg) for arg in args]
@@ -279,6 +350,8 @@ def seen(name, function, args):
             value = drawn(0, function, given)
     except Exception as error:
         return {"value": "ValueError" if isinstance(error, ValueError) else "error"}
+    if isinstance(value, dict) and name in RUN:
+        return value
     flat = value if isinstance(value, (tuple, list)) and name not in ("lesson_02.ex3",) else [value]
     result = {"value": [plain(name, each) for each in flat]}
     result["type"] = [str(each.dtype) if isinstance(each, torch.Tensor) and each.numel() != 1 else
@@ -293,7 +366,7 @@ def seen(name, function, args):
             except RuntimeError:
                 result["gradient"] = "error"
     result["argument"] = [held(after) for place, after in enumerate(given)
-                          if isinstance(after, (list, torch.Tensor, nn.Module)) and place not in MAY_CHANGE.get(name, ())]
+                          if isinstance(after, (list, dict, torch.Tensor, nn.Module)) and place not in MAY_CHANGE.get(name, ())]
     if isinstance(value, nn.Module):
         result["shared"] = value is given[0] or bool(memory(value) & memory(given[0]))
     return result
@@ -301,6 +374,8 @@ def seen(name, function, args):
 
 def held(value):
     """What an argument holds."""
+    if isinstance(value, dict):
+        return [sorted(value), *(value[name].double() for name in sorted(value))]
     if isinstance(value, nn.Module):
         return [len(value), *(tensor.clone() for tensor in value.state_dict().values())]
     return value if isinstance(value, list) else value.detach().double()
@@ -329,6 +404,8 @@ def plain(name, value):
     """Numbers as a float, tensors in float64, with nothing but the values; of a stack, what it does."""
     if isinstance(value, nn.Sequential):
         return behaviour(value)
+    if name == "lesson_06.ex3" and isinstance(value, list):
+        return sorted(value, key=str)       # names in any order
     if isinstance(value, torch.Tensor):
         value = value.detach()
         if name == "lesson_04.ex2" and value.dim() == 2 and len(value) == 1:
@@ -382,7 +459,7 @@ def test_every_mutant_of_a_solution_that_differs_as_a_function_is_refused(name, 
 
     What wrong values are told is tested with the wrong answers that people give; the search for it is slow.
     """
-    for module in lesson_02, lesson_04, lesson_05, backward_slips, folding_slips, group_norm:
+    for module in lesson_02, lesson_04, lesson_05, backward_slips, folding_slips, group_norm, whole_network:
         monkeypatch.setattr(module, "slip", lambda *args: None)
     exercise, cases, counts = EXERCISES[name], cases_of(name), Counter()
     accepted, misnamed = [], []

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import itertools
 import math
 from types import SimpleNamespace
 
@@ -11,12 +12,25 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from resnote import study
-from resnote.exercises import Prediction, folding_slips, group_norm, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, stochastic_depth, suspects
+from resnote import blocks, study
+from resnote.exercises import (
+    Prediction,
+    folding_slips,
+    group_norm,
+    lesson_01,
+    lesson_02,
+    lesson_03,
+    lesson_04,
+    lesson_05,
+    lesson_06,
+    stochastic_depth,
+    suspects,
+    whole_network,
+)
 from resnote.exercises.base import Exercise, Wrong
 from resnote.folding import fold
 
-LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05
+LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
 EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
              for module in LESSONS for name, value in vars(module).items() if isinstance(value, Exercise)}
 
@@ -338,6 +352,118 @@ class Twice(torch.nn.Module):
 class InPlace(lesson_03.Bottleneck):
     def forward(self, x):
         return x.add_(f_of(self, x)).relu() if isinstance(self.shortcut, torch.nn.Identity) else super().forward(x)
+
+
+def stage(*, first=blocks.BasicBlock, shortcut=lambda i, w, s: "projection" if s != 1 or i != w else "identity",
+          number=lambda n: n - 1, following=lambda w: blocks.BasicBlock(w, w, w), join=lambda *parts: nn.Sequential(*parts), **settings):
+    """Exercise 1 of lesson 06, with something else at one place."""
+    def basic_stage(i, w, n, s):
+        return join(first(i, w, w, **{"stride": s, "shortcut": shortcut(i, w, s)} | settings), *(following(w) for _ in range(number(n))))
+    return basic_stage
+
+
+class Calling(nn.Module):
+    """Runs its parts, which ``keep`` keeps, as ``forward(parts, x)`` says."""
+
+    def __init__(self, forward, parts, keep=nn.ModuleList):
+        super().__init__()
+        self.parts, self.run = keep(parts), forward
+
+    def forward(self, x):
+        return self.run(self.parts, x)
+
+
+def in_order(parts, x):
+    for part in parts:
+        x = part(x)
+    return x
+
+
+def run_by(forward, keep=nn.ModuleList):
+    """Exercise 1 of lesson 06, its blocks run in another way."""
+    return stage(join=lambda *parts: Calling(forward, parts, keep))
+
+
+def stem(width, **settings):
+    """The stem's layers, with other settings for its convolution."""
+    return [nn.Conv2d(3, width, **{"kernel_size": 7, "stride": 2, "padding": 3, "bias": False} | settings), nn.BatchNorm2d(width), nn.ReLU(),
+            nn.MaxPool2d(3, stride=2, padding=1)]
+
+
+def resnet(*, stem=stem, start=lambda width: width, middle=lambda width, place: width * 2**place, out=4, block=blocks.Bottleneck,
+           stride=lambda place, number: 2 if place and not number else 1, shortcut=lambda number: "identity" if number else "projection",
+           counts=lambda numbers: numbers, keep=lambda parts: nn.Sequential(*parts), fc=nn.Linear, also=lambda net, width: None,
+           forward=lambda net, x: net.fc(net.stages(net.stem(x)).mean((2, 3))), **settings):
+    """Exercise 2 of lesson 06, with something else at one place."""
+    class Network(nn.Module):
+        def __init__(self, numbers, width, classes):
+            super().__init__()
+            self.stem, channels, parts = nn.Sequential(*stem(width)), start(width), []
+            for place, times in enumerate(counts(numbers)):
+                for number in range(times):
+                    m = middle(width, place)
+                    parts.append(block(channels, m, out * m, stride=stride(place, number), shortcut=shortcut(number), **settings))
+                    channels = out * m
+            self.stages, self.fc = keep(parts), fc(channels, classes)
+            also(self, width)
+
+        def forward(self, x):
+            return forward(self, x)
+    return Network
+
+
+def other_stem(change):
+    """Exercise 2 of lesson 06 with another list of the stem's layers."""
+    return resnet(stem=lambda width: change(stem(width), width))
+
+
+def other_head(head=lambda maps: maps.mean((2, 3)), end=lambda scores: scores):
+    return resnet(forward=lambda net, x: end(net.fc(head(net.stages(net.stem(x))))))
+
+
+def shared(parts):
+    """Where two blocks of one kind follow each other, the first stands there twice."""
+    for place, (one, other) in enumerate(itertools.pairwise(parts)):
+        if repr(one) == repr(other):
+            parts[place + 1] = one
+    return nn.Sequential(*parts)
+
+
+def refused(*, missing=lambda ours, weights: [n for n in ours if n not in weights],
+            unknown=lambda ours, weights: [n for n in weights if n not in ours],
+            other_shape=lambda ours, weights: [n for n in ours if n in weights and weights[n].shape != ours[n].shape],
+            names=lambda network: network.state_dict(), give=lambda *lists: lists):
+    """Exercise 3 of lesson 06, with something else at one place."""
+    def why_not(network, weights):
+        ours = names(network)
+        return give(missing(ours, weights), unknown(ours, weights), other_shape(ours, weights))
+    return why_not
+
+
+def both(differ):
+    """The names that both have where two tensors differ in something."""
+    return lambda ours, weights: [name for name in ours if name in weights and differ(ours[name], weights[name])]
+
+
+def loads(network, weights):
+    ours = network.state_dict()
+    fitting = {n: v for n, v in weights.items() if n in ours and v.shape == ours[n].shape}
+    network.load_state_dict(fitting, strict=False)
+    return lesson_06.why_not(network, weights)
+
+
+def loads_into_a_copy(network, weights):
+    """PyTorch does without num_batches_tracked, which old files have not."""
+    other = lesson_06.why_not(network, weights)[2]
+    missing, unknown = copy.deepcopy(network).load_state_dict({n: v for n, v in weights.items() if n not in other}, strict=False)
+    return [n for n in missing if n not in other], unknown, other
+
+
+def takes_out(network, weights):
+    lists = lesson_06.why_not(network, weights)
+    for name in lists[1]:
+        del weights[name]
+    return lists
 
 
 WRONG = {
@@ -910,6 +1036,178 @@ WRONG = {
         (lambda stack: lesson_05.fold_stack(stack).double(), "folded stops on images of shape (2, 3, 9, 8)"),
         (lambda stack: nn.Sequential(Calls(stack)), "folded still calls a batch norm"),
     ],
+    "lesson_06.ex1": [
+        (stage(join=lambda *parts: list(parts)), "basic_stage(4, 4, 2, 1) gave a list of blocks. Put them into one module"),
+        (stage(join=lambda *parts: parts), "gave a tuple of blocks"),
+        (stage(join=lambda *parts: nn.ModuleList(parts)), "gave a ModuleList, which cannot be called with images: it has no forward"),
+        (stage(join=lambda *parts: lambda x: in_order(parts, x)), "gave a function; it must give a module"),
+        (run_by(in_order, list), "holds 0 blocks of kind BasicBlock; it must hold 2. 2 more run and are not known to it: modules in a plain list"),
+        (stage(join=lambda first, *rest: Calling(lambda own, x: in_order(rest, own[0](x)), [first])),
+         "holds 1 block of kind BasicBlock; it must hold 2. 1 more runs and is not known to it"),
+        (stage(number=lambda n: n), "holds 3 blocks of kind BasicBlock; it must hold 2."),
+        (stage(number=lambda n: 1), "basic_stage(4, 6, 3, 2) holds 2 blocks of kind BasicBlock; it must hold 3."),
+        (stage(join=lambda first, *rest: nn.Sequential(first, *rest[:1] * len(rest))),
+         "basic_stage(4, 6, 3, 2) holds 2 blocks of kind BasicBlock; it must hold 3. One block runs 2 times, always with the same weights"),
+        (lambda i, w, n, s: nn.Sequential(*(blocks.PlainBlock(w if k else i, w, w, stride=1 if k else s) for k in range(n))),
+         "It has blocks of kind PlainBlock; build them with blocks.BasicBlock"),
+        (stage(first=blocks.Bottleneck), "holds 1 block of kind BasicBlock; it must hold 2. It has blocks of kind Bottleneck"),
+        (lambda i, w, n, s: nn.Conv2d(i, w, 3, s, 1), "holds 0 blocks of kind BasicBlock; it must hold 2. Build them with blocks.BasicBlock"),
+        (stage(shortcut=lambda i, w, s: "projection"), "block 1 has 4 → 4 → 4 channels, stride 1, a projection; it must have 4 → 4 → 4 channels, "
+         "stride 1, a shortcut that keeps x"),
+        (stage(following=lambda w: blocks.BasicBlock(w, w, w, shortcut="projection")), "block 2 has 4 → 4 → 4 channels, stride 1, a projection"),
+        (stage(stride=1), "basic_stage(4, 6, 3, 2): block 1 has 4 → 6 → 6 channels, stride 1, a projection; it must have 4 → 6 → 6 channels, stride 2"),
+        (stage(stride=2, shortcut=lambda i, w, s: "projection"), "block 1 has 4 → 4 → 4 channels, stride 2"),
+        (lambda i, w, n, s: stage()(i, w, n, min(s, 2)), "basic_stage(2, 4, 1, 3): block 1 has 2 → 4 → 4 channels, stride 2"),
+        (lambda i, w, n, s: nn.Sequential(*(blocks.BasicBlock(w if k else i, w, w, stride=s, shortcut="projection" if s != 1 or i != w else "identity")
+                                            for k in range(n))),
+         "basic_stage(4, 6, 3, 2): block 2 has 6 → 6 → 6 channels, stride 2, a projection; it must have 6 → 6 → 6 channels, stride 1"),
+        (lambda i, w, n, s: nn.Sequential(*(blocks.BasicBlock(i, i, i) for _ in range(n - 1)), stage()(i, w, 1, s)),
+         "basic_stage(4, 6, 3, 2): block 1 has 4 → 4 → 4 channels, stride 1, a shortcut that keeps x; it must have 4 → 6 → 6"),
+        (stage(first=lambda i, w, o, **rest: blocks.BasicBlock(i, i, w, **rest)), "basic_stage(4, 6, 3, 2): block 1 has 4 → 4 → 6 channels"),
+        (stage(shortcut=lambda i, w, s: "zero-pad" if w >= i else "projection"), "block 1 has 4 → 6 → 6 channels, stride 2, a shortcut padded with zeros"),
+        (stage(shortcut=lambda i, w, s: None), "block 1 has 4 → 4 → 4 channels, stride 1, no shortcut"),
+        (stage(batch_norm=False), "block 1 has 4 → 4 → 4 channels, stride 1, a shortcut that keeps x, as it must. But its residual.bn1, BatchNorm2d(4"),
+        (stage(bias=True), "as it must. But its residual.conv1 is Conv2d(4, 4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)); it must be Conv2d(4, 4, "
+         "kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)"),
+        (stage(kernel_size=5), "But its residual.conv1 is Conv2d(4, 4, kernel_size=(5, 5)"),
+        (stage(projection_kernel_size=3), "basic_stage(4, 6, 3, 2): block 1 has 4 → 6 → 6 channels, stride 2, a projection, as it must. But its shortcut.0 is"),
+        (stage(join=lambda *parts: nn.Sequential(*parts, nn.Conv2d(4, 4, 1))), "has weights beside its blocks: 2.weight. A stage is its blocks"),
+        (stage(join=lambda first, *rest: nn.Sequential(nn.BatchNorm2d(first.in_channels), first, *rest)), "has weights beside its blocks: 0.weight"),
+        (run_by(lambda parts, x: parts[0](x)), "basic_stage(4, 4, 2, 1)(x), in training mode: block 2 is built and does not run"),
+        (run_by(lambda parts, x: in_order([*parts, parts[-1]], x)), "(x), in training mode: block 2 runs 2 times. Each block runs once"),
+        (run_by(lambda parts, x: in_order(parts, x) + (x if parts[0](x).shape == x.shape else 0)), "block 1 runs 2 times"),
+        (run_by(lambda parts, x: in_order(parts, x) * 2), "its weights have the right shapes, and the shape is right, the values differ by up to"),
+        (run_by(lambda parts, x: in_order(parts, x)[:1]), "what basic_stage(4, 4, 2, 1)(x) returned has shape (1, 4, 7, 6); it must be (3, 4, 7, 6)"),
+        (run_by(lambda parts, x: in_order(parts, x).float()), "Keep the type"),
+        (run_by(lambda parts, x: in_order(parts, x.add_(0.1))), "changed its argument x in place"),
+        (run_by(lambda parts, x: in_order(parts, x) if parts.training else x),
+         "in eval mode, and in training mode it is right: block 1 is built and does not run"),
+        (stage(join=lambda *parts: nn.Sequential(*parts, nn.Dropout(0.5))), "(x), in training mode: its weights have the right shapes, and"),
+        (run_by(lambda parts, x: in_order(parts, x).detach()), "the values are right, and no gradient flows back"),
+        (run_by(torch.no_grad()(in_order)), "the values are right, and no gradient flows back"),
+        (run_by(lambda parts, x: in_order(parts[1:], parts[0](x).detach())), "no gradient reaches parts.0.residual.conv1.weight"),
+        (run_by(lambda parts, x: in_order(parts, x.detach())), "the values are right, and no gradient reaches x"),
+        (stage(join=lambda *parts: nn.Sequential(*parts).requires_grad_(False)), "0.residual.conv1.weight does not require a gradient, so it cannot learn"),
+        (run_by(lambda parts, x: None), "returned nothing (None)"),
+    ],
+    "lesson_06.ex2": [
+        (resnet(keep=list, forward=lambda net, x: net.fc(in_order(net.stages, net.stem(x)).mean((2, 3)))),
+         "holds 0 blocks of kind Bottleneck; it must hold 6. 6 more run and are not known to it: modules in a plain list are not seen"),
+        (resnet(keep=shared),
+         "MyResNet((1, 1, 3), 2, 3) holds 4 blocks of kind Bottleneck; it must hold 5. One block runs 2 times, always with the same weights"),
+        (resnet(counts=lambda numbers: numbers[:2]), "MyResNet((2, 1, 2, 1), 4, 7) holds 3 blocks of kind Bottleneck; it must hold 6."),
+        (resnet(counts=lambda numbers: numbers[:4]), "MyResNet((1, 1, 1, 1, 1), 2, 3) holds 4 blocks of kind Bottleneck; it must hold 5."),
+        (resnet(counts=lambda numbers: (3, 4, 6, 3)), "holds 16 blocks of kind Bottleneck; it must hold 6."),
+        (resnet(block=blocks.BasicBlock), "It has blocks of kind BasicBlock; build them with blocks.Bottleneck"),
+        (resnet(stride=lambda place, number: 1 if number else 2), "block 1 has 4 → 4 → 16 channels, stride 2, a projection; it must have 4 → 4 → 16 channels, "
+         "stride 1, a projection"),
+        (resnet(stride=lambda place, number: 1), "block 3 has 16 → 8 → 32 channels, stride 1, a projection; it must have 16 → 8 → 32 channels, stride 2"),
+        (resnet(shortcut=lambda number: "projection"), "block 2 has 16 → 4 → 16 channels, stride 1, a projection; it must have 16 → 4 → 16 channels, stride 1, "
+         "a shortcut that keeps x"),
+        (resnet(middle=lambda width, place: width), "block 3 has 16 → 4 → 16 channels, stride 2, a projection; it must have 16 → 8 → 32"),
+        (resnet(middle=lambda width, place: width * (place + 1)), "block 4 has 32 → 12 → 48 channels"),
+        (resnet(middle=lambda width, place: width * 4**place), "block 3 has 16 → 16 → 64 channels"),
+        (resnet(middle=lambda width, place: 64 * 2**place), "block 1 has 4 → 64 → 256 channels"),
+        (resnet(middle=lambda width, place: width * 2 ** (place + 1)), "block 1 has 4 → 8 → 32 channels"),
+        (resnet(out=2), "block 1 has 4 → 4 → 8 channels"),
+        (resnet(stride_first=True), "block 3 has the right channels. But its residual.conv1 is Conv2d(16, 8, kernel_size=(1, 1), stride=(2, 2)"),
+        (resnet(groups=2), "block 1 has 4 → 4 → 16 channels, stride 1, a projection, as it must. But its residual.conv2 is"),
+        (resnet(bias=True), "as it must. But its residual.conv1 is"),
+        (resnet(batch_norm=False), "as it must. But its residual.bn1, BatchNorm2d(4"),
+        (resnet(stem=lambda width: stem(width, bias=True)), "its convolution, the stem's 7×7, is Conv2d(3, 4, kernel_size=(7, 7), stride=(2, 2), "
+         "padding=(3, 3)); it must be Conv2d(3, 4, kernel_size=(7, 7), stride=(2, 2), padding=(3, 3), bias=False)"),
+        (resnet(stem=lambda width: stem(width, kernel_size=3, padding=1)), "its convolution, the stem's 7×7, is Conv2d(3, 4, kernel_size=(3, 3)"),
+        (resnet(stem=lambda width: stem(64), start=lambda width: 64), "block 1 has 64 → 4 → 16 channels"),
+        (resnet(stem=lambda width: [stem(width)[0], *stem(width)[2:]]), "has 0 layers of kind BatchNorm2d beside its blocks; it must have one batch norm"),
+        (resnet(also=lambda net, width: setattr(net, "norm", nn.BatchNorm2d(width))), "has 2 layers of kind BatchNorm2d beside its blocks"),
+        (resnet(also=lambda net, width: setattr(net, "more", nn.Conv2d(3, width, 1))), "has 2 layers of kind Conv2d beside its blocks; it must have one"),
+        (resnet(also=lambda net, width: setattr(net, "scale", nn.Parameter(torch.ones(1)))), "has weights beside its blocks, its stem and its linear layer"),
+        (resnet(fc=lambda channels, classes: nn.Linear(channels, 1000)),
+         "its linear layer, the head's, is Linear(in_features=128, out_features=1000, bias=True)"),
+        (resnet(fc=lambda channels, classes: nn.Linear(512, classes)), "its linear layer, the head's, is Linear(in_features=512, out_features=7, bias=True)"),
+        (resnet(fc=lambda channels, classes: nn.Linear(channels, classes, bias=False)), "its linear layer, the head's, is Linear(in_features=128, "
+         "out_features=7, bias=False)"),
+        (resnet(fc=lambda channels, classes: nn.Identity(), forward=lambda net, x: net.stages(net.stem(x)).mean((2, 3))),
+         "has 0 layers of kind Linear beside its blocks; it must have one linear layer, the head's"),
+        (resnet(forward=lambda net, x: net.stages(net.stem(x)).mean((2, 3))), "returned has shape (3, 128); it must be (3, 7)"),
+        (resnet(stem=lambda width: stem(width, stride=1)), "the stem's convolution has stride 1. It has stride 2"),
+        (resnet(stem=lambda width: stem(width, padding=0)), "the stem's convolution has padding 0. It has padding 3"),
+        (resnet(stem=lambda width: stem(width, stride=1, padding=0)), "the stem's convolution has stride 1 and padding 0"),
+        (other_stem(lambda layers, width: [layers[0], layers[1], layers[3]]), "the stem's ReLU is missing"),
+        (other_stem(lambda layers, width: [layers[0], layers[2], layers[1], layers[3]]), "in the stem the ReLU comes before batch norm"),
+        (other_stem(lambda layers, width: layers[:3]), "the stem's max pooling is missing"),
+        (other_stem(lambda layers, width: [*layers[:3], nn.AvgPool2d(3, 2, 1)]), "the stem takes means of 3×3 places"),
+        (other_stem(lambda layers, width: [*layers[:3], nn.MaxPool2d(3, 2)]), "the stem's max pooling has no padding"),
+        (other_stem(lambda layers, width: [*layers[:3], nn.MaxPool2d(2)]), "the stem's max pooling looks at 2×2 places"),
+        (other_stem(lambda layers, width: [*layers[:3], nn.MaxPool2d(3, padding=1)]), "the stem's max pooling has stride 3, as it has where none is given"),
+        (other_stem(lambda layers, width: [layers[0], nn.BatchNorm2d(width, eps=0.1), *layers[2:]]), "its batch norm, the stem's, is BatchNorm2d(4, eps=0.1"),
+        (other_stem(lambda layers, width: [layers[0], nn.BatchNorm2d(width, momentum=0.9), *layers[2:]]), "in eval mode, and in training mode it is right: "
+         "its batch norm, the stem's, is BatchNorm2d(4, eps=1e-05, momentum=0.9"),
+        (other_head(lambda maps: maps.amax((2, 3))), "the head takes each map's largest value. It takes the mean"),
+        (other_head(lambda maps: maps.sum((2, 3))), "the head takes each map's sum. It takes the mean"),
+        (other_head(end=lambda scores: scores.softmax(1)), "a softmax comes after the last layer"),
+        (other_head(end=lambda scores: scores.relu()), "a ReLU comes after the last layer"),
+        (other_head(end=lambda scores: scores + 1), "in training mode: its weights have the right shapes, and the shape is right, the values differ by up to"),
+        (other_head(lambda maps: F.dropout(maps.mean((2, 3)), 0.5)), "in training mode: its weights have the right shapes, and"),
+        (resnet(forward=lambda net, x: net.fc(in_order([net.stages[0], *net.stages[2:]], net.stem(x)).mean((2, 3)))), "block 2 is built and does not run"),
+        (resnet(forward=lambda net, x: net.fc(in_order([*net.stages[:2], *net.stages[1:]], net.stem(x)).mean((2, 3)))), "block 2 runs 2 times"),
+        (resnet(forward=lambda net, x: net.fc(net.stages(net.stem(x)).mean((2, 3)).detach())), "no gradient reaches stem.0.weight"),
+        (resnet(forward=lambda net, x: net.fc(net.stages(net.stem(x).detach()).mean((2, 3)))), "no gradient reaches stem.0.weight"),
+        (resnet(forward=torch.no_grad()(lambda net, x: net.fc(net.stages(net.stem(x)).mean((2, 3))))), "the values are right, and no gradient flows back"),
+        (resnet(also=lambda net, width: net.stem.requires_grad_(False)), "stem.0.weight does not require a gradient, so it cannot learn"),
+        (resnet(middle=lambda width, place: min(width, 32) * 2**place), "has 6,927,528 parameters, and ResNet-50 has 25,557,032; the smaller networks"),
+        (lambda numbers, width, classes: lambda x: x, "gave a function; it must give a module"),
+        (lambda numbers, width, classes: nn.ModuleList(), "gave a ModuleList, which cannot be called with images: it has no forward"),
+    ],
+    "lesson_06.ex3": [
+        (refused(give=lambda missing, unknown, other_shape: missing), "gave []; it must give three lists: return missing, unknown, other_shape"),
+        (refused(give=lambda missing, unknown, other_shape: (missing, unknown)), "it must give three lists"),
+        (refused(give=lambda *lists: dict(zip(("missing", "unknown", "other_shape"), lists))), "it must give three lists"),
+        (refused(give=lambda *lists: sum(lists, [])), "it must give three lists"),
+        (refused(give=lambda *lists: [len(names) for names in lists]), "gave 0 for missing; it must be a list of names"),
+        (refused(give=lambda *lists: [", ".join(names) for names in lists]), "gave '' for missing; it must be a list of names"),
+        (refused(give=lambda missing, unknown, other_shape: (unknown, missing, other_shape)), "for a file of 9 names: missing and unknown are exchanged. "
+         "Return missing, unknown, other_shape, in this order"),
+        (refused(give=lambda missing, unknown, other_shape: (missing, other_shape, unknown)), "unknown and other_shape are exchanged"),
+        (refused(give=lambda missing, unknown, other_shape: (other_shape, missing, unknown)), "all three lists are exchanged"),
+        (refused(names=lambda network: dict(network.named_parameters())), "'1.running_mean' is in unknown. A name is unknown that the file has and the network "
+         "has not. The network has it, with shape (3,); the file has it, with shape (3,). It is a buffer: network.state_dict() holds buffers"),
+        (refused(missing=lambda ours, weights: []),
+         "'0.bias' is not in missing. A name is missing that the network has and the file has not. The network has it, with shape (3,); "
+         "the file has no such name."),
+        (refused(missing=lambda ours, weights: [n for n in ours if n not in weights and "running" not in n]), "'1.running_mean' is not in missing"),
+        (refused(missing=lambda ours, weights: list(ours.keys() ^ weights.keys())),
+         "'optimizer' is in missing. A name is missing that the network has and the file "
+         "has not. The network has no such name; the file has it, with shape ()."),
+        (refused(missing=lambda ours, weights: [n for n in ours if n not in weights or weights[n].shape != ours[n].shape]), "'2.weight' is in missing"),
+        (refused(unknown=lambda ours, weights: []), "'optimizer' is not in unknown. A name is unknown that the file has and the network has not"),
+        (refused(unknown=lambda ours, weights: [n for n in weights if n.removeprefix("module.") not in ours]), "'module.0.weight' is not in unknown"),
+        (refused(other_shape=lambda ours, weights: []),
+         "'2.weight' is not in other_shape. A name belongs there that both have, with tensors of different shapes. "
+         "The network has it, with shape (4, 3); the file has it, with shape (3, 4)."),
+        (refused(other_shape=lambda ours, weights: [n for n in ours if n not in weights or weights[n].shape != ours[n].shape]), "'0.bias' is in other_shape"),
+        (refused(other_shape=both(lambda a, b: a.numel() != b.numel())), "'2.weight' is not in other_shape"),
+        (refused(other_shape=both(lambda a, b: a.dim() != b.dim())), "'2.weight' is not in other_shape"),
+        (refused(other_shape=both(lambda a, b: len(a.shape) != len(b.shape) or len(a.shape) > 0 and a.shape[0] != b.shape[0])),
+         "'0.weight' is not in other_shape"),
+        (refused(other_shape=both(lambda a, b: not torch.equal(a, b))),
+         "'0.weight' is in other_shape. A name belongs there that both have, with tensors of different "
+         "shapes. The network has it, with shape (3, 2, 3, 3); the file has it, with shape (3, 2, 3, 3)."),
+        (refused(other_shape=both(lambda a, b: a.shape != b.shape or a.dtype != b.dtype)), "'0.weight' is in other_shape"),
+        (refused(other_shape=both(lambda a, b: a.shape == b.shape)), "'0.weight' is in other_shape"),
+        (refused(give=lambda missing, unknown, other_shape: (missing, unknown, [(name, "shape") for name in other_shape])),
+         "other_shape holds ('2.weight', 'shape'); it must hold names only"),
+        (refused(give=lambda missing, unknown, other_shape: (missing * 2, unknown, other_shape)), "a name stands more than once in missing"),
+        (refused(give=lambda missing, unknown, other_shape: (missing, unknown, unknown + other_shape)), "'optimizer' is in other_shape"),
+        (loads_into_a_copy,
+         "'1.num_batches_tracked' is not in missing. A name is missing that the network has and the file has not. The network has it, "
+         "with shape (); the file has no such name. It is a buffer: network.state_dict() holds buffers as well as parameters. "
+         "load_state_dict does not always report it"),
+        (loads, "changed the network. Compare names and shapes without loading anything"),
+        (lambda network, weights: lesson_06.why_not(network.eval(), weights), "left the network in eval mode"),
+        (takes_out, "changed the weights that it was given. Look, and leave them as they are"),
+        (lambda network, weights: (lesson_06.why_not(network, weights), [value.zero_() for value in weights.values()])[0], "changed the weights"),
+    ],
 }
 
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
@@ -1020,7 +1318,7 @@ def test_hints_come_one_by_one_and_the_solution_is_code(exercise):
     assert first.text != second.text
     last = [exercise.hint().text for _ in range(5)]
     assert last[-1] == last[-2]
-    namespace = {"torch": torch, "nn": nn, "F": F, "copy": copy, "fold": fold}      # as the lessons import them
+    namespace = {"torch": torch, "nn": nn, "F": F, "copy": copy, "fold": fold, "blocks": blocks}      # as the lessons import them
     exec(repr(exercise.solution()), namespace)
     assert exercise.check(namespace[exercise.name]).outcome == "right"
 
@@ -1254,9 +1552,10 @@ def test_no_two_slips_of_one_search_look_alike(monkeypatch):
                      if a != b and near(one, other))
         return slip(got, formula, *choices)
 
-    for module in lesson_02, lesson_04, lesson_05, backward_slips, folding_slips, group_norm, stochastic_depth:
+    for module in lesson_02, lesson_04, lesson_05, backward_slips, folding_slips, group_norm, stochastic_depth, whole_network:
         monkeypatch.setattr(module, "slip", watched)
-    for name in ("lesson_02.ex1", "lesson_02.ex4", "lesson_04.ex1", "lesson_04.ex4", "lesson_05.ex1", "lesson_05.ex2", "lesson_05.ex3", "lesson_05.ex4"):
+    for name in ("lesson_02.ex1", "lesson_02.ex4", "lesson_04.ex1", "lesson_04.ex4", "lesson_05.ex1", "lesson_05.ex2", "lesson_05.ex3", "lesson_05.ex4",
+                 "lesson_06.ex2"):
         for answer, _ in WRONG[name]:
             EXERCISES[name].check(answer)
     for name in PIECES:
