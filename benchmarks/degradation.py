@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -25,6 +24,7 @@ import torch
 
 from resnote.data import cifar10, digits
 from resnote.networks import SmallNet
+from resnote.report import hardware
 from resnote.study import RECORD
 from resnote.training import error, fit
 
@@ -64,13 +64,11 @@ def train(run: dict, folder: str | None = None) -> dict:
 
 
 def record(results: list[dict], folder: str | None) -> dict:
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-                  if line.startswith("model name")), platform.machine()) if Path("/proc/cpuinfo").exists() else platform.machine()
+    machine, versions = hardware().split("; ")
     return {
         "command": " ".join(["python benchmarks/degradation.py", *sys.argv[1:]]),
         "data": data(folder).name, "width": 16 if folder else WIDTH, "batch_size": 128,
-        "versions": f"Python {platform.python_version()}, torch {torch.__version__}",
-        "hardware": f"{model}, {os.cpu_count()} cores, one thread a run",
+        "versions": versions, "hardware": f"{machine}, one thread a run",
         "runs": sorted(results, key=lambda run: [run[k] for k in ("learning_rate", "epochs", "block", "depth", "seed")]),
     }
 

@@ -40,10 +40,14 @@ def page(run, path: Path) -> None:
     pictures = [figures.learning(errors, f"Errors by epoch. {words}"),
                 figures.by_step({"loss": history.loss}, "loss", f"Loss at each of {run.step:,} steps, from {history.loss[0]:.3g} to "
                                 f"{history.loss[-1]:.3g}.")]
-    rows = "".join(f'<tr><th scope="row">--{escape(name.replace("_", "-"))}</th><td>{escape(str(value))}</td></tr>'
+    rows = "".join(f'<tr><th scope="row">--{escape(name.replace("_", "-"))}</th><td>{escape(_words(name, value))}</td></tr>'
                    for name, value in asdict(run.settings).items())
     write(f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
           f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main><h1>{escape(title)}</h1><p>{escape(words)}</p>"
           f"{''.join(picture._repr_html_() for picture in pictures)}<h2>Settings</h2><table>{rows}</table>"
           f"<p>{run.processes.count} {'process' if run.processes.count == 1 else 'processes'}. {escape(hardware())}.</p>"
           "</main></body></html>\n".encode(), path)
+
+
+def _words(name, value) -> str:
+    return "all" if name.endswith("images") and not value else str(value)

@@ -5,8 +5,9 @@
     torchrun --standalone --nproc-per-node 2 -m resnote.train --data digits --depth 20 --batch-norm sync
 
 With --output a checkpoint is written after each epoch and when the run is interrupted; with --resume the same command goes
-on from it, in one process bit for bit as if it had never stopped. Several processes share each batch: --batch-size counts
-the images that all of them see in one step, so a run may go on with another number of processes.
+on from it. In one process, on one machine and with as many --threads, the result is bit for bit that of a run that never
+stopped. Several processes share each batch: --batch-size counts the images that all of them see in one step, so a run may go
+on with another number of processes.
 
 Nothing is downloaded. A GPU is used where there is one.
 """
@@ -436,6 +437,8 @@ def joined():
     """The processes that torchrun has started, connected; one alone where it has not."""
     cuda = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
     if "WORLD_SIZE" not in os.environ:
         yield Processes(device=device)
         return
