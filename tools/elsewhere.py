@@ -176,14 +176,15 @@ def code_cells(path: Path):
 
 
 def needed(cells, wanted: str | None):
-    """The cells that bind what ``wanted`` uses, and what those use, and so on; all cells for None."""
+    """The cells ``wanted``, by their ids with commas between, those that bind what they use, and so on; all for None."""
     if wanted is None:
         return cells
     places = {cell.id: n for n, cell in enumerate(cells)}
-    if wanted not in places:
-        raise SystemExit(f"There is no code cell {wanted!r}. There are: {', '.join(places)}.")
+    for cell in wanted.split(","):
+        if cell not in places:
+            raise SystemExit(f"There is no code cell {cell!r}. There are: {', '.join(places)}.")
     found = {cell.id: names(compile(cell.source, cell.id, "exec")) for cell in cells}
-    keep, queue = set(), [wanted, "imports"]
+    keep, queue = set(), [*wanted.split(","), "imports"]
     while queue:
         cell = queue.pop()
         if cell in keep or cell not in found:
@@ -299,7 +300,7 @@ errors for most. "No number" stands for cells whose assertions compare no number
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lesson", action="append", default=[], help="the lesson's two digits; several may be given")
-    parser.add_argument("--cell", help="one cell's id, with --lesson")
+    parser.add_argument("--cell", help="a cell's id, or several with commas between, with --lesson")
     parser.add_argument("--kind", action="append", choices=KINDS, default=[])
     parser.add_argument("--runs", type=int, help="how many runs of each kind, instead of all")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at a time")
