@@ -6,8 +6,10 @@ What needs processes of their own, interrupts, kills and `torchrun`, is in tests
 import os
 import re
 
+import numpy as np
 import pytest
 import torch
+from test_data import contents, idx, write
 
 from resnote import train
 from resnote.checkpoints import load, save
@@ -204,3 +206,20 @@ def test_a_batch_that_cannot_be_shared_is_refused(data):
         Run(SMALL, data, train.Processes(0, 3))
     with pytest.raises(SettingError, match="in equal parts of 2 images or more"):
         Run(SMALL, data, train.Processes(0, 16))
+
+
+def test_cifar_10_and_fashion_mnist_are_trained_from_their_folders_and_a_half_copied_one_is_named(tmp_path, capsys):
+    write(tmp_path / "cifar", contents())
+    for name, count in (("train", 12), ("t10k", 4)):
+        images, labels = np.random.default_rng(0).integers(0, 256, (count, 28, 28), np.uint8), np.arange(count, dtype=np.uint8) % 10
+        (tmp_path / f"{name}-images-idx3-ubyte").write_bytes(idx(images))
+        (tmp_path / f"{name}-labels-idx1-ubyte").write_bytes(idx(labels))
+    small = ["--depth", "11", "--block", "bottleneck", "--width", "2", "--epochs", "1", "--batch-size", "4", "--threads", "1"]
+    assert main(["--data", "cifar10", "--folder", str(tmp_path / "cifar"), *small]) == 0
+    assert "bottleneck-11: " in (out := capsys.readouterr().out) and "(3, 32, 32)" in out
+    assert main(["--data", "fashion-mnist", "--folder", str(tmp_path), *small]) == 0
+    assert "12 training images (1, 28, 28), 3 steps" in capsys.readouterr().out
+    for folder, data, name in ((tmp_path, "fashion-mnist", "t10k-labels-idx1-ubyte"), (tmp_path / "cifar", "cifar10", "data_batch_3")):
+        (folder / name).write_bytes((folder / name).read_bytes()[:-1])
+        assert main(["--data", data, "--folder", str(folder), *small]) == 2
+        assert name in (err := capsys.readouterr().err) and err.count("\n") == 1
