@@ -10,31 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
+from tiny_runs import SMALL, TINY, same, threads, weights  # noqa: F401
 
 from resnote import train
 from resnote.checkpoints import load
 from resnote.train import Run, Settings, main
 
 ROOT = Path(__file__).parents[2]
-TINY = ["--data", "digits", "--depth", "8", "--width", "2", "--images", "64", "--batch-size", "16", "--shrink", "2", "--epochs", "3",
-        "--threads", "1"]
-SMALL = Settings(depth=8, width=2, images=64, batch_size=16, shrink=2, epochs=3)
-
-
-@pytest.fixture(autouse=True)
-def threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-def weights(folder) -> dict:
-    return load(folder / "checkpoint.pt")["network"]
-
-
-def same(one: dict, other: dict) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_an_interrupt_ends_it_after_its_step_and_it_goes_on_from_there(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from test_data import contents, idx, write
+from tiny_runs import SMALL, TINY, same, threads, weights  # noqa: F401
 
 from resnote import train
 from resnote.checkpoints import load, save
@@ -17,29 +18,10 @@ from resnote.networks import SmallNet
 from resnote.settings import SettingError
 from resnote.train import FORMAT, Run, Settings, main
 
-TINY = ["--data", "digits", "--depth", "8", "--width", "2", "--images", "64", "--batch-size", "16", "--shrink", "2", "--epochs", "3",
-        "--threads", "1"]
-SMALL = Settings(depth=8, width=2, images=64, batch_size=16, shrink=2, epochs=3)
-
-
-@pytest.fixture(autouse=True)
-def threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
 
 @pytest.fixture(scope="module")
 def data():
     return train.opened(SMALL, None)
-
-
-def weights(folder) -> dict:
-    return load(folder / "checkpoint.pt")["network"]
-
-
-def same(one: dict, other: dict) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 # --- one process -------------------------------------------------------------------------------
