@@ -63,13 +63,13 @@ class Hostile:
 
 def test_a_hostile_file_runs_nothing(tmp_path):
     victim = tmp_path / "victim"
-    victim.write_text("still here")
+    victim.write_text("still here", encoding="utf-8")
     torch.save({"network": Hostile(victim)}, tmp_path / "zip.pt")
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps(Hostile(victim)))
     for name, words in (("zip.pt", "asks for (os|posix|nt).remove;"), ("pickle.pt", "is damaged, or asks for more than it may;")):
         with pytest.raises(CheckpointError, match=f"{name} {words} .*nothing was run"):
             load(tmp_path / name)
-    assert victim.read_text() == "still here"
+    assert victim.read_text(encoding="utf-8") == "still here"
 
 
 def test_damage_and_foreign_files_get_a_sentence_wherever_they_are_cut(tmp_path):
