@@ -60,4 +60,4 @@ def test_a_lesson_reads_no_file_by_its_place(path):
     own = re.findall(r"(\w+) = TemporaryDirectory\(\)|TemporaryDirectory\(\) as (\w+)", "\n".join(sources.values()))
     folders = "|".join([f"{name}\\.name" for name, _ in own if name] + [name for _, name in own if name]) or "$"
     for cell, source in sources.items():
-        assert not re.search(rf"""open\(|read_text\(|\bPath\((?!(?:{folders}),)|["']\.\.?/""", source), cell
+        assert not re.search(rf"""\bopen\(|read_text\(|\bPath\((?!(?:{folders}),)|["']\.\.?/""", source), cell
