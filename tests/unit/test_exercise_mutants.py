@@ -310,6 +310,10 @@ def trained(make):
     Values are the kinds and settings of its blocks, the shapes of its weights, and what it gives for images in training mode, then in eval mode.
     """
     def run(*settings):
+        with torch.device("meta"):
+            size = sum(weight.numel() for weight in make(*settings).parameters())
+        if size > 10**7:
+            raise MemoryError
         module, channels = make(*settings), settings[0] if isinstance(settings[0], int) else 3
         x = torch.randn(3, channels, 24, 20, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
         weights = list(module.parameters())

@@ -362,6 +362,10 @@ def stage(*, first=blocks.BasicBlock, shortcut=lambda i, w, s: "projection" if s
     return basic_stage
 
 
+class Ours(blocks.BasicBlock):
+    """A block of a kind of its own."""
+
+
 class Calling(nn.Module):
     """Runs its parts, which ``keep`` keeps, as ``forward(parts, x)`` says."""
 
@@ -1074,6 +1078,9 @@ WRONG = {
         (stage(join=lambda *parts: nn.Sequential(*parts, nn.Conv2d(4, 4, 1))), "has weights beside its blocks: 2.weight. A stage is its blocks"),
         (stage(join=lambda first, *rest: nn.Sequential(nn.BatchNorm2d(first.in_channels), first, *rest)), "has weights beside its blocks: 0.weight"),
         (run_by(lambda parts, x: parts[0](x)), "basic_stage(4, 4, 2, 1)(x), in training mode: block 2 is built and does not run"),
+        (stage(following=lambda w: Ours(w, w, w), join=lambda *parts: Calling(lambda parts, x: parts[0](x), parts)), "block 2 is built and does not run"),
+        (stage(join=lambda *parts: Calling(lambda own, x: in_order([type(part)(4, 4, 4).to(x) for part in own], x), parts)),
+         "(x), in training mode: it builds new blocks at each call, so nothing that they learn is kept. Build them once, in __init__"),
         (run_by(lambda parts, x: in_order([*parts, parts[-1]], x)), "(x), in training mode: block 2 runs 2 times. Each block runs once"),
         (run_by(lambda parts, x: in_order(parts, x) + (x if parts[0](x).shape == x.shape else 0)), "block 1 runs 2 times"),
         (run_by(lambda parts, x: in_order(parts, x) * 2), "its weights have the right shapes, and the shape is right, the values differ by up to"),
@@ -1092,12 +1099,12 @@ WRONG = {
     ],
     "lesson_06.ex2": [
         (resnet(keep=list, forward=lambda net, x: net.fc(in_order(net.stages, net.stem(x)).mean((2, 3)))),
-         "holds 0 blocks of kind Bottleneck; it must hold 6. 6 more run and are not known to it: modules in a plain list are not seen"),
+         "holds 0 blocks of kind Bottleneck; it must hold 3. 3 more run and are not known to it: modules in a plain list are not seen"),
         (resnet(keep=shared),
          "MyResNet((1, 1, 3), 2, 3) holds 4 blocks of kind Bottleneck; it must hold 5. One block runs 2 times, always with the same weights"),
-        (resnet(counts=lambda numbers: numbers[:2]), "MyResNet((2, 1, 2, 1), 4, 7) holds 3 blocks of kind Bottleneck; it must hold 6."),
+        (resnet(counts=lambda numbers: numbers[:2]), "MyResNet((1, 1, 3), 2, 3) holds 2 blocks of kind Bottleneck; it must hold 5."),
         (resnet(counts=lambda numbers: numbers[:4]), "MyResNet((1, 1, 1, 1, 1), 2, 3) holds 4 blocks of kind Bottleneck; it must hold 5."),
-        (resnet(counts=lambda numbers: (3, 4, 6, 3)), "holds 16 blocks of kind Bottleneck; it must hold 6."),
+        (resnet(counts=lambda numbers: (3, 4, 6, 3)), "holds 16 blocks of kind Bottleneck; it must hold 3."),
         (resnet(block=blocks.BasicBlock), "It has blocks of kind BasicBlock; build them with blocks.Bottleneck"),
         (resnet(stride=lambda place, number: 1 if number else 2), "block 1 has 4 → 4 → 16 channels, stride 2, a projection; it must have 4 → 4 → 16 channels, "
          "stride 1, a projection"),
@@ -1105,7 +1112,7 @@ WRONG = {
         (resnet(shortcut=lambda number: "projection"), "block 2 has 16 → 4 → 16 channels, stride 1, a projection; it must have 16 → 4 → 16 channels, stride 1, "
          "a shortcut that keeps x"),
         (resnet(middle=lambda width, place: width), "block 3 has 16 → 4 → 16 channels, stride 2, a projection; it must have 16 → 8 → 32"),
-        (resnet(middle=lambda width, place: width * (place + 1)), "block 4 has 32 → 12 → 48 channels"),
+        (resnet(middle=lambda width, place: width * (place + 1)), "MyResNet((1, 1, 3), 2, 3): block 3 has 16 → 6 → 24 channels"),
         (resnet(middle=lambda width, place: width * 4**place), "block 3 has 16 → 16 → 64 channels"),
         (resnet(middle=lambda width, place: 64 * 2**place), "block 1 has 4 → 64 → 256 channels"),
         (resnet(middle=lambda width, place: width * 2 ** (place + 1)), "block 1 has 4 → 8 → 32 channels"),
@@ -1123,13 +1130,13 @@ WRONG = {
         (resnet(also=lambda net, width: setattr(net, "more", nn.Conv2d(3, width, 1))), "has 2 layers of kind Conv2d beside its blocks; it must have one"),
         (resnet(also=lambda net, width: setattr(net, "scale", nn.Parameter(torch.ones(1)))), "has weights beside its blocks, its stem and its linear layer"),
         (resnet(fc=lambda channels, classes: nn.Linear(channels, 1000)),
-         "its linear layer, the head's, is Linear(in_features=128, out_features=1000, bias=True)"),
+         "its linear layer, the head's, is Linear(in_features=32, out_features=1000, bias=True)"),
         (resnet(fc=lambda channels, classes: nn.Linear(512, classes)), "its linear layer, the head's, is Linear(in_features=512, out_features=7, bias=True)"),
-        (resnet(fc=lambda channels, classes: nn.Linear(channels, classes, bias=False)), "its linear layer, the head's, is Linear(in_features=128, "
+        (resnet(fc=lambda channels, classes: nn.Linear(channels, classes, bias=False)), "its linear layer, the head's, is Linear(in_features=32, "
          "out_features=7, bias=False)"),
         (resnet(fc=lambda channels, classes: nn.Identity(), forward=lambda net, x: net.stages(net.stem(x)).mean((2, 3))),
          "has 0 layers of kind Linear beside its blocks; it must have one linear layer, the head's"),
-        (resnet(forward=lambda net, x: net.stages(net.stem(x)).mean((2, 3))), "returned has shape (3, 128); it must be (3, 7)"),
+        (resnet(forward=lambda net, x: net.stages(net.stem(x)).mean((2, 3))), "returned has shape (3, 32); it must be (3, 7)"),
         (resnet(stem=lambda width: stem(width, stride=1)), "the stem's convolution has stride 1. It has stride 2"),
         (resnet(stem=lambda width: stem(width, padding=0)), "the stem's convolution has padding 0. It has padding 3"),
         (resnet(stem=lambda width: stem(width, stride=1, padding=0)), "the stem's convolution has stride 1 and padding 0"),
@@ -1502,6 +1509,38 @@ def test_a_class_is_told_what_a_function_is_told():
     assert "return x[0] / self.groups[0]  # inside" in verdict.text
     verdict = exercise.check(lesson_04.MyGroupNorm(2, 6))
     assert verdict.outcome == "wrong" and "check needs your class itself" in verdict.text
+
+
+class NetLeftOpen(nn.Module):
+    def __init__(self, numbers, width, classes):
+        super().__init__()
+
+    def forward(self, x):
+        return ...
+
+
+@pytest.mark.parametrize("exercise, answer", [
+    (lesson_06.ex1, run_by(lambda parts, x: ...)), (lesson_06.ex1, run_by(lambda parts, x: parts[0](x) + ...)),
+    (lesson_06.ex2, NetLeftOpen), (lesson_06.ex2, resnet(forward=lambda net, x: ...)), (lesson_06.ex2, resnet(keep=lambda parts: ..., fc=lambda *sizes: ...)),
+], ids=lambda value: getattr(value, "label", "open"))
+def test_a_module_of_blocks_left_open_is_not_answered_yet(exercise, answer):
+    assert exercise.check(answer).outcome == "not answered yet"
+
+
+@pytest.mark.parametrize("exercise, answer, words", [
+    (lesson_06.ex1, run_by(lambda parts, x: exit()), "basic_stage(4, 4, 2, 1)(x) for x of shape (3, 4, 7, 6) stopped with SystemExit"),
+    (lesson_06.ex1, stage(shortcut=lambda i, w, s: "identity"), "basic_stage(4, 6, 3, 2) stopped with SettingError"),
+    (lesson_06.ex1, stage(shortcut=lambda i, w, s: "projection" if s != 1 else "identity"), "basic_stage(5, 3, 1, 1) stopped with SettingError"),
+    (lesson_06.ex1, stage(shortcut=lambda i, w, s: "projection" if i > w or s != 1 else "identity"), "basic_stage(3, 5, 2, 1) stopped with SettingError"),
+    (lesson_06.ex2, other_head(lambda maps: F.avg_pool2d(maps, 7).flatten(1)),
+     "MyResNet((2, 1), 4, 7)(x) for x of shape (3, 3, 40, 33) stopped with RuntimeError"),
+    (lesson_06.ex2, other_head(lambda maps: maps.flatten(1)), "stopped with RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
+    (lesson_06.ex3, refused(other_shape=lambda ours, weights: (n for n in ours if weights[n].shape != ours[n].shape)),
+     "where other_shape is read, stopped with KeyError: '0.bias'"),
+], ids=lambda value: getattr(value, "label", ""))
+def test_what_stops_in_a_whole_network_is_told_where(exercise, answer, words):
+    verdict = exercise.check(answer)
+    assert verdict.outcome == "raised" and words in verdict.text
 
 
 def test_a_message_cannot_break_the_page():
