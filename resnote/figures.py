@@ -167,8 +167,9 @@ def dots(groups, xlabel, ylabel, alt, *, limits=None) -> Picture:
         axes = figure.subplots()
         for number, ((label, seen), marker) in enumerate(zip(groups.items(), cycle("osD^"))):
             beside = 0.24 * (number - (len(groups) - 1) / 2)  # groups stand beside each other, seeds spread a little
-            x, y = zip(*((categories.index(category) + beside + 0.016 * (n - len(values) / 2), times * value)
-                         for category, values in seen.items() for n, value in enumerate(values)))
+            points = [(categories.index(category) + beside + 0.016 * (n - len(values) / 2), times * value)
+                      for category, values in seen.items() for n, value in enumerate(values)]
+            x, y = zip(*points) if points else ((), ())         # nothing was measured before an interrupt
             axes.plot(x, _plain(y), marker, markersize=5.5, markeredgecolor="white", markeredgewidth=0.5, label=label)
         axes.set(xticks=range(len(categories)), xticklabels=categories, xlabel=xlabel, ylabel=ylabel,
                  ylim=limits or (-3, 103))

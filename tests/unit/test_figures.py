@@ -107,6 +107,8 @@ def test_dots_draw_every_value_beside_its_category_and_none_over_another_group(d
     assert [round(x) for x in plain[0] + residual[0]] == [0, 0, 1, 1, 1]
     assert max(plain[0][2:]) < min(residual[0]) and len(set(plain[0])) == 4
     assert len({line.get_marker() for line in axes.get_lines()}) == 2
+    empty = figures.dots({"plain": {8: [], 44: []}, "residual": {8: [0.5]}}, "layers", "error, %", "").axes[0]      # after an interrupt
+    assert lines(empty)["plain"][0] == [] and lines(empty)["residual"][1] == [50]
 
 
 def contrast(one, other):
