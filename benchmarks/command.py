@@ -30,21 +30,20 @@ LARGER = [*TRAIN, *"--depth 20 --width 16 --epochs 2 --batch-size 128".split()]
 TORCHRUN = "-m torch.distributed.run --standalone --nproc-per-node 2".split()
 
 
-def kill(folder: Path) -> tuple[int, list[int]]:
-    """How many checkpoints were read after a kill, and at which steps they stood; raises where one cannot be read."""
-    moments, steps, killed = random.Random(0), [], 0
-    while killed < KILLS:
+def kill(folder: Path) -> list[int]:
+    """At which steps the checkpoints stood that were read after a kill; raises where one cannot be read."""
+    moments, steps = random.Random(0), []
+    for number in range(KILLS):
         process = subprocess.Popen([sys.executable, *TINY, folder], stdout=subprocess.PIPE, text=True)
         process.stdout.readline()               # it has begun, or goes on
         time.sleep(moments.uniform(0, 1))
         if process.poll() is not None:
-            raise SystemExit(f"The run ended after {killed} kills: give it more epochs.")
+            raise SystemExit(f"The run ended after {number} kills: give it more epochs.")
         process.kill()
         process.communicate()
-        killed += 1
         if (folder / "checkpoint.pt").exists():
             steps.append(load(folder / "checkpoint.pt")["step"])
-    return len(steps), steps
+    return steps
 
 
 def images_a_second(command) -> float:
@@ -56,11 +55,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         whole, killed = Path(temporary, "whole"), Path(temporary, "killed")
         subprocess.run([sys.executable, *TINY, whole], check=True, stdout=subprocess.DEVNULL)
-        read, steps = kill(killed)
+        steps = kill(killed)
         subprocess.run([sys.executable, *TINY, killed], check=True, stdout=subprocess.DEVNULL)
         one, other = (load(folder / "checkpoint.pt") for folder in (whole, killed))
         same = all(torch.equal(one["network"][name], value) for name, value in other["network"].items()) and one["loss"] == other["loss"]
-        print(f"{KILLS} kills; {read} checkpoints read, at steps {steps} of {one['step']}; final weights and losses equal: {same}")
+        print(f"{KILLS} kills; {len(steps)} checkpoints read, at steps {steps} of {one['step']}; final weights and losses equal: {same}")
         if not same:
             raise SystemExit(1)
     ways = {"one process, one thread": [*LARGER, "--threads", "1"], "one process, two threads": [*LARGER, "--threads", "2"],

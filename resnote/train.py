@@ -190,16 +190,17 @@ class Run:
 
     def restore(self, content, path) -> None:
         """Go on from what `content` gave; raises `CheckpointError` for anything else, and then changes nothing."""
-        self._check(content, path)
+        weights = self._check(content, path)
         self.step, self.wrong = content["step"], content["wrong"]
         for name in ("loss", "train_error", "test_error", "final_error"):
             setattr(self.history, name, content[name])
-        self.network.load_state_dict(checked_weights(self.network, content["network"], path))
+        self.network.load_state_dict(weights)
         for name, weight in self.network.named_parameters():
             if name in content["momentum"]:
                 self.optimizer.state[weight]["momentum_buffer"] = content["momentum"][name].to(weight.device)
 
-    def _check(self, content, path) -> None:
+    def _check(self, content, path) -> dict[str, torch.Tensor]:
+        """The network's weights, once all of it can be gone on from."""
         def refuse(found):
             raise CheckpointError(f"{path} {found}. Name another --output, or restore the file.")
         if not isinstance(content, dict) or content.get("format") != FORMAT or content.keys() != self.content().keys():
@@ -220,12 +221,13 @@ class Run:
                 refuse(f"does not hold {length} numbers under {name!r}")
         if type(content["wrong"]) is not int or type(content["final_error"]) is not float:
             refuse("holds no errors")
-        checked_weights(self.network, content["network"], path)
+        checked = checked_weights(self.network, content["network"], path)
         momentum, weights = content["momentum"], dict(self.network.named_parameters())
         if not isinstance(momentum, dict) or momentum.keys() != (weights.keys() if step and self.settings.momentum else set()) or any(
                 not isinstance(m, torch.Tensor) or m.shape != weights[n].shape or m.dtype != weights[n].dtype
                 for n, m in momentum.items()):
             refuse("has no momentum that fits the network's weights")
+        return checked
 
 
 @without_denormals()

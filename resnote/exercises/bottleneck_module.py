@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from resnote.exercises.base import Raised, Wrong, short
-from resnote.exercises.compare import check_tensor, far, near, slip
+from resnote.exercises.compare import as_it_is, bare, check_tensor, far, near, slip
 
 
 class Bottleneck(nn.Module):
@@ -89,21 +89,17 @@ def _block(x, weights, stride, at_once, first, second, before, join, last):
     return last(join(fx, around))
 
 
-def _as_it_is(value):
-    return value
-
-
 _CHOICES = (
     ((False, None), (True, "the stride stands on the first 1×1. In this exercise it belongs to the 3×3.")),
-    ((F.relu, None), (_as_it_is, "the ReLU after the first 1×1 is missing.")),
-    ((F.relu, None), (_as_it_is, "the ReLU after the 3×3 is missing.")),
-    ((_as_it_is, None), (F.relu, "F(x) goes through a ReLU before the add. The last ReLU comes after the add.")),
+    ((F.relu, None), (as_it_is, "the ReLU after the first 1×1 is missing.")),
+    ((F.relu, None), (as_it_is, "the ReLU after the 3×3 is missing.")),
+    ((as_it_is, None), (F.relu, "F(x) goes through a ReLU before the add. The last ReLU comes after the add.")),
     ((torch.add, None), (lambda fx, around: fx, "that is F(x) alone: what the shortcut carries is not added."),
      (lambda fx, around: around, "that is the shortcut alone: F(x) is not added."),
      (torch.sub, "the shortcut is subtracted. The block adds."), (torch.mul, "F(x) is multiplied by the shortcut. The block adds."),
      (lambda fx, around: fx + around.relu(), "the shortcut goes through a ReLU. It carries x as it is, or projected."),
      (lambda fx, around: fx + 2 * around, "the shortcut is added twice.")),
-    ((F.relu, None), (_as_it_is, "the ReLU after the add is missing.")),
+    ((F.relu, None), (as_it_is, "the ReLU after the add is missing.")),
 )
 
 
@@ -124,17 +120,13 @@ def _own_weights(call, module, weights, setting) -> dict[str, nn.Parameter]:
         raise Wrong(f"{call} has a batch norm. This exercise is without.")
     if any(p.dim() == 1 for p in parameters):
         raise Wrong(f"{call} has a parameter with one axis, as a bias has. Build each convolution with bias=False.")
-    wanted = {_bare(w.shape): name for name, w in weights.items()}
-    found = {wanted.get(_bare(p.shape)): p for p in parameters}
-    extra = Counter(_bare(p.shape) for p in parameters) - Counter(wanted.keys())
+    wanted = {bare(w.shape): name for name, w in weights.items()}
+    found = {wanted.get(bare(p.shape)): p for p in parameters}
+    extra = Counter(bare(p.shape) for p in parameters) - Counter(wanted.keys())
     missing = [name for name in weights if name not in found]
     if extra or missing:
         raise Wrong(f"{call} {_why_not_parameters(weights, setting, list(extra.elements()), missing)}")
     return found
-
-
-def _bare(shape) -> tuple[int, ...]:
-    return tuple(n for n in shape if n != 1)
 
 
 def _why_not_parameters(weights, setting, extra, missing) -> str:

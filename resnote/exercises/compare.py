@@ -83,6 +83,16 @@ def near(a, b) -> bool:
     return torch.allclose(a, b, **({"rtol": 1e-9, "atol": 1e-12} if a.dtype == torch.float64 else {}))
 
 
+def as_it_is(value):
+    """What stands at a place of a formula where nothing is done."""
+    return value
+
+
+def bare(shape) -> tuple[int, ...]:
+    """A shape without its axes of length 1, by which weights are told apart."""
+    return tuple(n for n in shape if n != 1)
+
+
 def check_gradients(ask, args, slips=()) -> None:
     """Raise `Wrong` unless the gradients for each tensor in ``args`` are the solution's; all values being right.
 

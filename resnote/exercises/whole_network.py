@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from contextlib import contextmanager
 from itertools import islice, permutations
 
 import torch
@@ -15,7 +14,8 @@ from torch.nn.parameter import UninitializedParameter
 
 from resnote import blocks
 from resnote.exercises.base import Raised, Wrong, short
-from resnote.exercises.compare import check_tensor, far, near, slip
+from resnote.exercises.compare import as_it_is, bare, check_tensor, far, near, slip
+from resnote.training import one_thread
 
 
 def basic_stage(in_channels, width, number, stride):
@@ -224,22 +224,11 @@ class _Runs:
         self._handle.remove()
 
 
-@contextmanager
-def _one_thread():
-    """Networks this small gain nothing from threads, which wait for each other where the machine is busy."""
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def _images(*shape) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(12), dtype=torch.float64)
 
 
-@_one_thread()
+@one_thread()        # two wait for each other where the machine is busy
 def _check_module(call, of, made, right, kind, x) -> None:
     """Raise `Wrong` unless a module is what the right one is; ``of`` asks it, ``kind`` is the kind of its blocks.
 
@@ -395,17 +384,13 @@ def _pairs_beside(call, made, known, right) -> list:
     raise Wrong(f"{call} has weights beside its blocks, its stem and its linear layer. Nothing else has any.")
 
 
-def _bare(shape) -> tuple[int, ...]:
-    return tuple(n for n in shape if n != 1)
-
-
 def _fit(mine, theirs) -> bool:
     """Whether one tensor can hold what another holds: axes of length 1 do not count, and a matrix may be transposed."""
-    return _bare(mine.shape) == _bare(theirs.shape) or theirs.dim() == 2 and _bare(mine.shape) == _bare(theirs.t().shape)
+    return bare(mine.shape) == bare(theirs.shape) or theirs.dim() == 2 and bare(mine.shape) == bare(theirs.t().shape)
 
 
 def _fitted(theirs, mine) -> torch.Tensor:
-    return (theirs if _bare(mine.shape) == _bare(theirs.shape) else theirs.t()).reshape(mine.shape)
+    return (theirs if bare(mine.shape) == bare(theirs.shape) else theirs.t()).reshape(mine.shape)
 
 
 # --- what it computes --------------------------------------------------------------------------------
@@ -451,10 +436,6 @@ def _network(network, x, conv, norm, pool, head, end):
     return end(network.fc(head(network.stages(pool(norm(stem, network.stem[1]))))))
 
 
-def _as_it_is(value):
-    return value
-
-
 _SLIPS = (
     (((2, 3), None), ((1, 3), "the stem's convolution has stride 1. It has stride 2."),
      *(((2, padding), f"the stem's convolution has padding {padding}. It has padding 3.") for padding in (0, 1, 2)),
@@ -462,7 +443,7 @@ _SLIPS = (
     ((lambda y, norm: norm(y).relu(), None), (lambda y, norm: norm(y), "the stem's ReLU is missing."),
      (lambda y, norm: norm(y.relu()), "in the stem the ReLU comes before batch norm. It comes after it."),
      (lambda y, norm: norm(y.relu()).relu(), "in the stem a ReLU comes before batch norm, too. There is only the one after it.")),
-    ((lambda y: F.max_pool2d(y, 3, 2, 1), None), (_as_it_is, "the stem's max pooling is missing."),
+    ((lambda y: F.max_pool2d(y, 3, 2, 1), None), (as_it_is, "the stem's max pooling is missing."),
      (lambda y: F.avg_pool2d(y, 3, 2, 1), "the stem takes means of 3×3 places. It takes their largest value: max pooling."),
      (lambda y: F.max_pool2d(y, 3, 2), "the stem's max pooling has no padding. It has padding 1."),
      (lambda y: F.max_pool2d(y, 2, 2), "the stem's max pooling looks at 2×2 places. It looks at 3×3, with padding 1."),
@@ -471,7 +452,7 @@ _SLIPS = (
     ((lambda maps: maps.mean((2, 3)), None), (lambda maps: maps.amax((2, 3)), "the head takes each map's largest value. It takes the mean."),
      (lambda maps: maps.sum((2, 3)), "the head takes each map's sum. It takes the mean."),
      (lambda maps: maps[:, :, 0, 0], "the head takes each map's first value. It takes the mean of all.")),
-    ((_as_it_is, None), (F.relu, "a ReLU comes after the last layer. The network ends with the linear layer."),
+    ((as_it_is, None), (F.relu, "a ReLU comes after the last layer. The network ends with the linear layer."),
      (lambda scores: scores.softmax(1), "a softmax comes after the last layer. The network ends with the linear layer: "
                                         "F.cross_entropy takes scores."),
      (lambda scores: scores.log_softmax(1), "a log softmax comes after the last layer. The network ends with the linear layer: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from resnote import resnets
@@ -67,7 +67,7 @@ class Numbers(NamedTuple):
 def architecture(state: State) -> Architecture:
     """The network of a state: of 1,000 classes behind the large stem, of 10 behind the small one."""
     blocks = tuple(filter(None, (state.stage_1, state.stage_2, state.stage_3, state.stage_4)))
-    name = next((name for name, preset in PRESETS.items() if preset.__dict__ | {"side": 0, "batch": 0} == state.__dict__ | {"side": 0, "batch": 0}),
+    name = next((name for name, preset in PRESETS.items() if replace(state, side=preset.side, batch=preset.batch) == preset),
                 "This network")
     return Architecture(name, state.block, blocks, state.width, state.groups, state.group_width, state.version, SHORTCUTS[state.shortcut],
                         state.stem, classes=1000 if state.stem == "7x7" else 10)
