@@ -20,7 +20,8 @@ import os
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from zlib import crc32
@@ -231,8 +232,10 @@ class Run:
 
 
 @without_denormals()
-def go(run: Run, checkpoint: Path | None, every: int, say) -> None:
+def go(run: Run, checkpoint: Path | None, every: int, say, signals: Sequence[int] = ()) -> None:
     """Train to the end, with a checkpoint each ``every`` steps; ``say(run)`` after each step.
+
+    ``signals`` is what `noting_signals` gave: the run ends after the step in which a signal came.
 
     Raises
     ------
@@ -243,16 +246,15 @@ def go(run: Run, checkpoint: Path | None, every: int, say) -> None:
         if checkpoint and run.processes.rank == 0:
             save(run.content(), checkpoint)
 
-    with noting_signals() as noted:
-        while run.step < run.steps:
-            stop = run.advance(bool(noted))
-            if stop or run.step % every == 0 or run.step == run.steps:
-                keep()
-            say(run)
-            if stop and run.step < run.steps:
-                where = (f"{checkpoint} holds it: give the same command and --resume, and it goes on." if checkpoint else
-                         "It is lost, since there was no --output.")
-                raise Stopped(f"Interrupted after step {run.step} of {run.steps}. {where}", 128 + (noted or [signal.SIGTERM])[0])
+    while run.step < run.steps:
+        stop = run.advance(bool(signals))
+        if stop or run.step % every == 0 or run.step == run.steps:
+            keep()
+        say(run)
+        if stop and run.step < run.steps:
+            where = (f"{checkpoint} holds it: give the same command and --resume, and it goes on." if checkpoint else
+                     "It is lost, since there was no --output.")
+            raise Stopped(f"Interrupted after step {run.step} of {run.steps}. {where}", 128 + (signals or [signal.SIGTERM])[0])
 
 
 @contextmanager
@@ -307,33 +309,36 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit code."""
     rank = int(os.environ.get("RANK", 0))
     console = Console()
-    try:
-        options, settings = parsed(arguments)
-        if options.threads:
-            torch.set_num_threads(options.threads)
-        data = opened(settings, options.folder)
-        with joined() as processes:
-            _train(options, settings, data, processes, console if processes.rank == 0 else None)
-    except Stopped as stopped:
-        words, code = str(stopped), stopped.code
-    except (SettingError, DataError) as error:
-        words, code = str(error), 2
-    except CheckpointError as error:
-        words, code = str(error), 1
-    except (RuntimeError, ValueError) as error:
-        if "WORLD_SIZE" not in os.environ or not _of_processes(error):
-            raise
-        rank, code = 0, 1           # every process that is left says so: the first may be the one that is gone
-        words = (f"Another process of this run is gone, or cannot be reached ({str(error).splitlines()[0][:200]}). Start the run "
-                 "again, with --resume where it had an --output; the number of processes may be another one.")
-    else:
-        return 0
-    if rank == 0:
-        print(f"{chr(13) + chr(27) + '[K' if console.live else ''}{words}", file=sys.stderr, flush=True)
-    return code
+    with ExitStack() as last_word:
+        try:
+            options, settings = parsed(arguments)
+            if options.threads:
+                torch.set_num_threads(options.threads)
+            data = opened(settings, options.folder)
+            with joined() as processes:
+                # From here to the last word: where a process is gone, torchrun tells the others to end while they say so.
+                signals = last_word.enter_context(noting_signals())
+                _train(options, settings, data, processes, console if processes.rank == 0 else None, signals)
+        except Stopped as stopped:
+            words, code = str(stopped), stopped.code
+        except (SettingError, DataError) as error:
+            words, code = str(error), 2
+        except CheckpointError as error:
+            words, code = str(error), 1
+        except (RuntimeError, ValueError) as error:
+            if "WORLD_SIZE" not in os.environ or not _of_processes(error):
+                raise
+            rank, code = 0, 1           # every process that is left says so: the first may be the one that is gone
+            words = (f"Another process of this run is gone, or cannot be reached ({str(error).splitlines()[0][:200]}). Start the run "
+                     "again, with --resume where it had an --output; the number of processes may be another one.")
+        else:
+            return 0
+        if rank == 0:
+            print(f"{chr(13) + chr(27) + '[K' if console.live else ''}{words}", file=sys.stderr, flush=True)
+        return code
 
 
-def _train(options, settings, data, processes, console) -> None:
+def _train(options, settings, data, processes, console, signals) -> None:
     run = Run(settings, data, processes)
     checkpoint = options.output / "checkpoint.pt" if options.output else None
     if checkpoint:
@@ -351,7 +356,7 @@ def _train(options, settings, data, processes, console) -> None:
                      + (f", going on after step {run.step:,}" if run.step else "")
                      + (f", {processes.count} processes" if processes.count > 1 else ""))
     try:
-        go(run, checkpoint, options.checkpoint_every or run.per_epoch, say)
+        go(run, checkpoint, options.checkpoint_every or run.per_epoch, say, signals)
     finally:
         if console and options.report and run.step:
             from resnote.report import page  # imported late: only the first process draws

@@ -5,6 +5,8 @@ What needs processes of their own, interrupts, kills and `torchrun`, is in tests
 
 import os
 import re
+import signal
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -205,3 +207,28 @@ def test_cifar_10_and_fashion_mnist_are_trained_from_their_folders_and_a_half_co
         (folder / name).write_bytes((folder / name).read_bytes()[:-1])
         assert main(["--data", data, "--folder", str(folder), *small]) == 2
         assert name in (err := capsys.readouterr().err) and err.count("\n") == 1
+
+
+def test_a_request_to_end_that_comes_while_a_process_ends_does_not_cut_its_last_sentence(tmp_path, capsys, monkeypatch):
+    """torchrun asks the others to end as soon as one process is gone, which they may have noticed themselves just before."""
+    asked = []
+
+    @contextmanager
+    def left_by_another():
+        try:
+            yield train.Processes()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def connection_closed(*_):
+        raise RuntimeError("[gloo] Connection closed by peer")
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(train, "joined", left_by_another)
+    monkeypatch.setattr(train, "_train", connection_closed)
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.append("while it still had to speak"))
+    try:
+        assert main([*TINY, "--output", str(tmp_path)]) == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not asked and capsys.readouterr().err.startswith("Another process of this run is gone")
