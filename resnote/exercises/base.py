@@ -34,6 +34,10 @@ class Raised(Exception):
     """The learner's own code raised; the cause is in ``__cause__``."""
 
 
+class NoPoints(AssertionError):
+    """What `Exercise.grade` raises for an answer that is not right, with the verdict's sentence."""
+
+
 @dataclass(frozen=True)
 class Note:
     """A boxed sentence for the page: a mark, a heading, and a text."""
@@ -115,15 +119,47 @@ class Exercise:
             return _verdict("wrong", f"what your function returned could not be compared "
                                      f"({type(error).__name__}: {_message(error)}). Return what the exercise asks for.")
 
+    def grade(self, answer=None, points: float = 1, *, hidden: int | None = None, seconds: float = 25, memory: int = 2 * 2**30) -> float:
+        """``points`` for a right answer, for nbgrader and otter-grader; `check` is for learners, and never raises.
+
+        The answer runs in a process of its own, at most ``seconds`` and with ``memory`` bytes, where forks exist (not on
+        Windows). With ``hidden``, a number that learners do not know, it must also agree with the solution on arguments
+        that are drawn from that seed.
+
+        Raises
+        ------
+        NoPoints
+            (an `AssertionError`) for any other answer; its message is the verdict's sentence.
+        """
+        from resnote.grading.points import points as given      # here: learners' checks do without it
+
+        return given(self, answer, points, hidden, seconds, memory)
+
     def hint(self) -> Note:
         """The next hint; after the last one, the last again."""
+        if "hints" in _OFF:
+            return _asked_for("hints")
         number = min(self._shown, len(self._hints) - 1)
         self._shown += 1
         return Note("?", f"hint {number + 1} of {len(self._hints)}", self._hints[number])
 
-    def solution(self) -> Source:
+    def solution(self) -> Source | Note:
         """One right answer, as code."""
+        if "solutions" in _OFF:
+            return _asked_for("solutions")
         return Source(textwrap.dedent(inspect.getsource(self.model)).rstrip())
+
+
+_OFF: set[str] = set()
+
+
+def switch_off(*helps: str) -> None:
+    """From now on the exercises give no "hints", no "solutions", or neither. (Whoever reads the package finds them.)"""
+    _OFF.update(helps)
+
+
+def _asked_for(helps) -> Note:
+    return Note("○", f"no {helps} here", f"your teacher has switched the {helps} off in this notebook. Ask for help there.")
 
 
 class _Asked:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from resnote.exercises.base import Raised, Wrong, short
-from resnote.exercises.compare import as_it_is, bare, check_tensor, far, near, slip
+from resnote.exercises.compare import as_it_is, bare, check_tensor, far, generator_for, near, slip
 
 
 class Bottleneck(nn.Module):
@@ -39,7 +39,7 @@ _NAMES = {"squeeze": "the first 1×1 convolution", "look": "the 3×3 convolution
 
 def check_bottleneck(ask):
     """Build each block, give its weights the values of a reference, and compare shapes, values and gradients."""
-    generator = torch.Generator().manual_seed(3)
+    generator = generator_for(3)
     for number, setting in enumerate(_SETTINGS):
         call = f"Bottleneck({', '.join(map(str, setting))})"
         module = ask(*setting, call=call)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import combinations, product
 from numbers import Real
 
@@ -11,6 +13,24 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from resnote.exercises.base import Wrong, short
+
+
+_HIDDEN: ContextVar[int] = ContextVar("_HIDDEN", default=0)
+
+
+@contextmanager
+def other_numbers(seed: int):
+    """Checks inside draw other numbers than the published ones: those of ``seed``."""
+    before = _HIDDEN.set(seed)
+    try:
+        yield
+    finally:
+        _HIDDEN.reset(before)
+
+
+def generator_for(place: int) -> torch.Generator:
+    """What a check draws its numbers from; ``place`` is a number of the check's own."""
+    return torch.Generator().manual_seed(place + 1000 * _HIDDEN.get())
 
 
 def check_tensor(name, got, right, words="") -> None:

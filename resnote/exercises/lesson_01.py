@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from resnote.exercises.base import Exercise, Wrong, short
-from resnote.exercises.compare import alike, check_numbers, one_number
+from resnote.exercises.compare import alike, check_numbers, generator_for, one_number
 from resnote.exercises.prediction import Prediction
 
 # --- 1. He initialisation ------------------------------------------------------------------------
@@ -60,7 +60,7 @@ def dead_share(outputs):
 
 def _layers():
     """What ReLU layers may give, an argument of dead_share each."""
-    outputs = torch.rand(2000, 10, generator=torch.Generator().manual_seed(1)) + 0.1
+    outputs = torch.rand(2000, 10, generator=generator_for(1)) + 0.1
     outputs[:1500, 0] = outputs[:, 2] = 0.5     # a unit that gives the same for every image lives,
     outputs[:, [5, 6, 9]] = 0
     outputs[7, 5] = outputs[900, 9] = 0.7       # as do two that fire once,

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from resnote.exercises.base import Exercise, Wrong, short
-from resnote.exercises.compare import check_gradients, check_numbers, check_tensor, far, near, slip
+from resnote.exercises.compare import check_gradients, check_numbers, check_tensor, far, generator_for, near, slip
 from resnote.exercises.prediction import Prediction
 from resnote.exercises.stochastic_depth import StochasticDepth, check_stochastic_depth
 
@@ -23,7 +23,7 @@ def residual_forward(f, x):
 
 
 def _check_residual_forward(ask):
-    x = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    x = torch.randn(2, 4, 3, 5, generator=generator_for(2), dtype=torch.float64)
 
     def f(x):
         return 1.5 * x.flip(1) - 0.3
@@ -104,7 +104,7 @@ def zero_pad_shortcut(x, out_channels, stride):
 
 
 def _check_zero_pad(ask):
-    generator = torch.Generator().manual_seed(2)
+    generator = generator_for(2)
     x, other = 3 * torch.randn(2, 3, 6, 7, generator=generator), 3 * torch.randn(1, 4, 5, 4, generator=generator)
     for x, out_channels, stride in ((x, 5, 2), (x, 3, 2), (x, 4, 1), (x, 8, 3), (other, 6, 2)):
         channels = x.shape[1]

@@ -7,7 +7,7 @@ import torch
 from resnote import counting
 from resnote.exercises.base import Exercise, Wrong, short
 from resnote.exercises.bottleneck_module import Bottleneck, check_bottleneck
-from resnote.exercises.compare import Watch, check_gradients, check_numbers
+from resnote.exercises.compare import Watch, check_gradients, check_numbers, generator_for
 from resnote.exercises.prediction import Prediction
 
 # --- 1. parameters of a convolution --------------------------------------------------------------
@@ -75,7 +75,7 @@ def pointwise(x, weight):
 
 
 def _check_pointwise(ask):
-    generator = torch.Generator().manual_seed(3)
+    generator = generator_for(3)
     for shape, out_channels in (((2, 4, 3, 5), 4), ((2, 3, 4, 5), 6)):       # square first: a weight turned round fits, and is told
         x = torch.randn(shape, generator=generator, dtype=torch.float64)
         weight = torch.randn(out_channels, shape[1], generator=generator, dtype=torch.float64)

@@ -7,7 +7,7 @@ import torch
 from resnote.exercises import suspects
 from resnote.exercises.backward_slips import WHY
 from resnote.exercises.base import Exercise, NotAnswered, Unfinished, Wrong, short
-from resnote.exercises.compare import NORMS, Watch, check_gradients, check_tensor, far, near, slip
+from resnote.exercises.compare import NORMS, Watch, check_gradients, check_tensor, far, generator_for, near, slip
 from resnote.exercises.group_norm import MyGroupNorm, check_group_norm
 from resnote.exercises.norm_slips import affines, roots
 from resnote.exercises.prediction import Prediction
@@ -37,7 +37,7 @@ _CUTS = tuple((_cut(*cut), f"{what} outside autograd's graph (no_grad, or detach
 
 
 def _check_batch_norm(ask):
-    generator = torch.Generator().manual_seed(4)
+    generator = generator_for(4)
     # as many columns as channels: gamma alone would go along the columns, and silently
     for shape, eps in (((3, 4, 5, 4), 0.2), ((2, 3, 1, 3), 0.5), ((2, 5, 2, 5), 1e-3)):
         x = 2 * torch.randn(shape, generator=generator, dtype=torch.float64) + 1.5
@@ -126,7 +126,7 @@ _PIECES = {"dx_hat": "∂ℓ/∂x̂", "dvar": "∂ℓ/∂σ²", "dmu": "∂ℓ/�
 
 
 def _check_bn_backward(ask):
-    generator = torch.Generator().manual_seed(5)
+    generator = generator_for(5)
     for m, channels, eps in ((6, 4, 0.3), (9, 3, 0.05)):
         x = 1.7 * torch.randn(m, channels, generator=generator, dtype=torch.float64) + 0.8
         dy = torch.randn(m, channels, generator=generator, dtype=torch.float64) + 0.4

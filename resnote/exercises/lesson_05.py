@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from resnote.exercises.base import Exercise, Wrong
-from resnote.exercises.compare import check_pair, check_tensor, far, near, slip
+from resnote.exercises.compare import check_pair, check_tensor, far, generator_for, near, slip
 from resnote.exercises.folding_slips import bias_slip, check_stack, weight_slip
 from resnote.folding import fold
 from resnote.exercises.prediction import Prediction
@@ -25,7 +25,7 @@ def update(running_mean, running_var, x, momentum):
 
 
 def _check_update(ask):
-    generator = torch.Generator().manual_seed(6)
+    generator = generator_for(6)
     # as many columns as channels: statistics of each pixel apart would be added to them, and silently
     for shape, momentum in (((3, 4, 2, 4), 0.3), ((2, 3, 1, 3), 0.1), ((1, 3, 2, 2), 0.7), ((4, 2, 1, 1), 1.0), ((2, 2, 1, 2), 0.0)):
         x = 1.6 * torch.randn(shape, generator=generator, dtype=torch.float64) - 0.7
@@ -108,7 +108,7 @@ def fold_into(weight, bias, gamma, beta, mean, var, eps):
 
 
 def _check_fold(ask):
-    generator = torch.Generator().manual_seed(7)
+    generator = generator_for(7)
     # first 3 outputs, 3 inputs, 3 × 3: a scale along the wrong axis would go through silently
     for out_channels, in_channels, kernel_size, has_bias in ((3, 3, 3, True), (4, 2, 3, False), (3, 5, 1, True)):
         shape = out_channels, in_channels, kernel_size, kernel_size
@@ -150,7 +150,7 @@ def estimate(batches):
 
 
 def _check_population(ask):
-    generator = torch.Generator().manual_seed(8)
+    generator = generator_for(8)
     for number, m, channels in ((6, 4, 3), (3, 2, 5), (1, 3, 2)):
         shifts = torch.randn(number, 1, channels, generator=generator, dtype=torch.float64)
         x = 1.3 * torch.randn(number, m, channels, generator=generator, dtype=torch.float64) + shifts + 0.5

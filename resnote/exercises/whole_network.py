@@ -14,7 +14,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from resnote import blocks
 from resnote.exercises.base import Raised, Wrong, short
-from resnote.exercises.compare import as_it_is, bare, check_tensor, far, near, slip
+from resnote.exercises.compare import as_it_is, bare, check_tensor, far, generator_for, near, slip
 from resnote.training import one_thread
 
 
@@ -225,7 +225,7 @@ class _Runs:
 
 
 def _images(*shape) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(12), dtype=torch.float64)
+    return torch.randn(shape, generator=generator_for(12), dtype=torch.float64)
 
 
 @one_thread()        # two wait for each other where the machine is busy
@@ -295,7 +295,7 @@ def _in_order(known, ran) -> list:
 
 def _drawn(module) -> None:
     """Give a module weights and statistics that no two of its layers share."""
-    generator = torch.Generator().manual_seed(9)
+    generator = generator_for(9)
     for name, tensor in module.state_dict().items():
         if tensor.is_floating_point():
             noise = torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)

@@ -20,12 +20,9 @@ from torch.utils.checkpoint import checkpoint
 
 from resnote import blocks
 from resnote.exercises import lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
-from resnote.exercises.base import Exercise
+from resnote.exercises.every import EXERCISES
 from resnote.folding import fold_network
 
-LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
-EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
-             for module in LESSONS for name, value in vars(module).items() if isinstance(value, Exercise)}
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
 
 

@@ -21,65 +21,22 @@ from resnote.exercises import (
     backward_slips,
     folding_slips,
     group_norm,
-    lesson_01,
     lesson_02,
-    lesson_03,
     lesson_04,
     lesson_05,
-    lesson_06,
     suspects,
     whole_network,
 )
-from resnote.exercises.base import Exercise
-
-LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
-EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
-             for module in LESSONS for name, value in vars(module).items() if isinstance(value, Exercise)}
+from resnote.exercises.every import EXERCISES
+from resnote.grading.hidden import DRAWN, normal, pick
 
 
 # --- arguments to compare functions on, unkind ones too; none of them are the checkers' own ------------------------
 
 
-def normal(*shape, dtype=torch.float64):
-    return torch.randn(shape, dtype=dtype)
-
-
-def pick(*choices):
-    return random.choice(choices)
-
-
 def channelwise(number):
     """γ or β, with signs and zeros."""
     return normal(number) * (torch.rand(number) > 0.2)
-
-
-def he_std(turn):
-    return pick(1, 2, 3, 5, 7), pick(1, 2, 3, 16, 64, 100)
-
-
-def dead_share(turn):
-    m, n = pick(1, 2, 7, 400), pick(1, 3, 8)
-    firing = torch.rand(m, n) < torch.rand(n) * pick(0, 0.01, 1)
-    scale = 10.0 ** torch.randint(-15, 2, (n,))
-    return (torch.rand(m, n).add(0.1) * scale * firing,)
-
-
-def diagnose(turn):
-    def next_to(error):
-        return abs(error + pick(random.uniform(-0.3, 0.3), 0.05 + random.uniform(-0.002, 0.002), -0.01))
-    shallow = random.uniform(0, 1)
-    deep = next_to(shallow)
-    return (shallow, deep, next_to(deep)) if turn else (0.0, 0.05, 0.1)
-
-
-def first_over_last(turn):
-    channels, classes = pick(1, 2, 3), pick(2, 3)
-    layers = [torch.nn.Conv2d(channels, 4, 3, bias=pick(True, False))]
-    for _ in range(pick(1, 2)):
-        layers += [torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 1)]
-    network = torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(4 * 6, classes)).double()
-    m = pick(2, 3, 5)
-    return network, normal(m, channels, 4, 5), torch.randint(classes, (m,))
 
 
 def residual_forward(turn):
@@ -104,29 +61,14 @@ def zero_pad_shortcut(turn):
     return normal(pick(1, 2), channels, pick(3, 5, 6), pick(4, 7), dtype=torch.float32), channels + pick(0, 1, 4), pick(1, 2, 3)
 
 
-def slope_through(turn):
-    return ([pick(0.0, -1.0, random.gauss(0, 3), random.uniform(-1, 1)) for _ in range(turn % 6)],)
-
-
 def stochastic_depth(turn):
     f = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Tanh()).double()
     return f, (0.0, 1.0, 0.3, 0.75)[turn % 4], normal(pick(2, 5), 3)
 
 
-def conv_parameters(turn):
-    groups = pick(1, 1, 2, 3)
-    return pick(1, 2, 3, 5), groups * pick(1, 2, 4, 5), groups * pick(1, 2, 3, 7), groups, pick(True, False)
-
-
 def pointwise(turn):
     channels = pick(1, 2, 4)
     return normal(pick(1, 2), channels, pick(1, 3), pick(2, 5)), normal(pick(1, 3, 4), channels)
-
-
-def widest_bottleneck(turn):
-    channels = pick(1, 2, 5, 32, 256)
-    width = pick(1, 2, 5, 40)
-    return channels, max(0, 2 * channels * width + 9 * width * width + pick(-1, 0, 1, 3))
 
 
 def bottleneck(turn):
@@ -223,9 +165,9 @@ def why_not(turn):
 
 
 ARGUMENTS = dict(zip(EXERCISES, (
-    he_std, dead_share, diagnose, first_over_last,
-    residual_forward, zero_pad_shortcut, slope_through, stochastic_depth,
-    conv_parameters, pointwise, widest_bottleneck, bottleneck,
+    DRAWN["he_std"], DRAWN["dead_share"], DRAWN["diagnose"], DRAWN["first_over_last"],
+    residual_forward, zero_pad_shortcut, DRAWN["slope_through"], stochastic_depth,
+    DRAWN["conv_parameters"], pointwise, DRAWN["widest_bottleneck"], bottleneck,
     batch_norm_images, bn_backward, find_bug, my_group_norm,
     update, fold_into, estimate, fold_stack,
     basic_stage, my_resnet, why_not), strict=True))

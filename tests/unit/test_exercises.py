@@ -28,11 +28,8 @@ from resnote.exercises import (
     whole_network,
 )
 from resnote.exercises.base import Exercise, Wrong
+from resnote.exercises.every import EXERCISES, LESSONS
 from resnote.folding import fold
-
-LESSONS = lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
-EXERCISES = {f"{module.__name__.split('.')[-1]}.{name}": value
-             for module in LESSONS for name, value in vars(module).items() if isinstance(value, Exercise)}
 
 
 def added(fx, x, compared, error=ValueError):

@@ -1,0 +1,182 @@
+"""Points: what `check` calls right gets them, hidden cases find what only looks right, and no answer harms the grader."""
+
+import inspect
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from test_exercise_answers import RIGHT
+
+from resnote.exercises import lesson_01, lesson_02, lesson_03
+from resnote.exercises.base import NoPoints
+from resnote.exercises.every import EXERCISES
+from resnote.grading.apart import OutOfBounds, apart
+from resnote.grading.hidden import check_hidden
+
+ROOT = Path(__file__).parents[2]
+forks = pytest.mark.skipif(sys.platform == "win32", reason="a process of its own needs a fork")
+
+
+def he_std(kernel_size, in_channels):
+    return (2 / (kernel_size**2 * in_channels)) ** 0.5
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name, answer", [(name, answer) for name, answers in RIGHT.items() for answer in answers])
+def test_an_unusual_right_answer_agrees_on_hidden_cases(name, answer):
+    verdict = check_hidden(EXERCISES[name], answer, 1)
+    assert verdict.outcome == "right", verdict.text
+
+
+def test_a_wrong_answer_gets_the_verdicts_sentence():
+    with pytest.raises(NoPoints) as error:
+        lesson_01.ex1.grade(lambda kernel_size, in_channels: 1.0, hidden=1)
+    assert str(error.value) == f"wrong: {lesson_01.ex1.check(lambda kernel_size, in_channels: 1.0).text}"
+    assert isinstance(error.value, AssertionError)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_no_answer_gets_no_points(name):
+    with pytest.raises(NoPoints):
+        EXERCISES[name].grade(...)
+
+
+def test_an_answer_that_knows_the_published_cases_by_heart_is_found_by_the_hidden_ones():
+    known = {}
+
+    def learns(kernel_size, in_channels, out_channels, groups, bias):
+        known[kernel_size, in_channels, out_channels, groups, bias] = lesson_03.conv_parameters(
+            kernel_size, in_channels, out_channels, groups, bias)
+        return known[kernel_size, in_channels, out_channels, groups, bias]
+
+    def by_heart(kernel_size, in_channels, out_channels, groups, bias):
+        return known.get((kernel_size, in_channels, out_channels, groups, bias), 0)
+
+    assert lesson_03.ex1.check(learns).outcome == "right" == lesson_03.ex1.check(by_heart).outcome
+    assert lesson_03.ex1.grade(by_heart) == 1
+    with pytest.raises(NoPoints, match="right for the arguments of the lesson's check, and not for all: conv_parameters"):
+        lesson_03.ex1.grade(by_heart, hidden=7)
+
+
+BUILT = "find_bug", "Bottleneck", "MyGroupNorm", "StochasticDepth", "basic_stage", "MyResNet", "why_not", "fold_stack"
+
+
+@pytest.mark.parametrize("name", [name for name in EXERCISES if EXERCISES[name].name not in BUILT])
+def test_hidden_cases_follow_from_the_seed_and_differ_between_seeds(name):
+    """They are what the answer is called with. (Modules are made with the same settings, and get other weights and images.)"""
+    def seen(seed):
+        calls = []
+
+        def answer(*args):
+            calls.append([arg for arg in args if not callable(arg)])
+            return EXERCISES[name].model(*args)
+
+        answer.__signature__ = inspect.signature(EXERCISES[name].model)
+        check_hidden(EXERCISES[name], answer, seed)
+        return calls
+
+    assert repr(seen(1)) == repr(seen(1)) != repr(seen(2))
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+
+@forks
+def test_an_answer_that_never_ends_is_stopped(tmp_path):
+    def for_ever(kernel_size, in_channels):
+        subprocess.Popen([sys.executable, "-c", f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"])
+        while True:
+            pass
+
+    start = time.monotonic()
+    with pytest.raises(NoPoints, match="stopped: your code was still running after 2 seconds"):
+        lesson_01.ex1.grade(for_ever, seconds=2)
+    assert time.monotonic() - start < 30
+    if (tmp_path / "pid").exists():         # what it started is gone, too
+        time.sleep(0.2)
+        assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}/cmdline").exists() or not Path(
+            f"/proc/{(tmp_path / 'pid').read_text()}/cmdline").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory's limit is Linux's")
+@pytest.mark.parametrize("eat", [lambda *_: [0] * 10**10, lambda *_: torch.zeros(10**10), lambda *_: [bytearray(10**7) for _ in range(10**4)]])
+def test_an_answer_that_eats_memory_stops_with_a_sentence(eat):
+    with pytest.raises(NoPoints, match="(?i)raised: .*memory"):
+        lesson_01.ex1.grade(lambda kernel_size, in_channels: eat(), memory=2**30)
+
+
+@forks
+def test_what_an_answer_writes_is_gone_and_a_file_has_a_largest_size(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def writes(kernel_size, in_channels):
+        with open("mine", "w") as file:
+            file.write("x" * 100)
+        return he_std(kernel_size, in_channels)
+
+    def fills_the_disk(kernel_size, in_channels):
+        with open("mine", "wb") as file:
+            for _ in range(100):
+                file.write(bytes(10**6))
+
+    assert lesson_01.ex1.grade(writes) == 1 and os.listdir(tmp_path) == []
+    with pytest.raises(NoPoints, match="raised: .*File too large"):
+        lesson_01.ex1.grade(fills_the_disk)
+
+
+@forks
+def test_what_an_answer_prints_is_not_kept(capfd):
+    def prints(kernel_size, in_channels):
+        print("x" * 10**6)
+        os.write(2, b"y" * 10**6)
+        return he_std(kernel_size, in_channels)
+
+    assert lesson_01.ex1.grade(prints) == 1
+    assert capfd.readouterr() == ("", "")
+
+
+@forks
+@pytest.mark.parametrize("code, words", [(0, "exit code 0"), (3, "exit code 3")])
+def test_an_answer_that_ends_its_process_gets_a_sentence(code, words):
+    with pytest.raises(NoPoints, match=words):
+        lesson_01.ex1.grade(lambda kernel_size, in_channels: os._exit(code))
+
+
+@forks
+def test_an_answer_changes_nothing_outside_its_process():
+    def spoils(f, x):
+        lesson_02.ex1._hints = ()
+        torch.relu = None
+
+    with pytest.raises(NoPoints):
+        lesson_02.ex1.grade(spoils)
+    assert lesson_02.ex1.hint().text and torch.relu(torch.ones(1)) == 1
+
+
+def test_without_forks_the_call_runs_here(monkeypatch):
+    monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
+    assert apart(lambda: [str(os.getpid())], seconds=1, memory=2**30) == [str(os.getpid())]
+    assert lesson_01.ex1.grade(he_std) == 1
+
+
+@forks
+def test_an_interrupt_of_the_grader_ends_the_process_too(monkeypatch):
+    import multiprocessing.connection
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(multiprocessing.connection.Connection, "poll", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        apart(lambda: time.sleep(60), seconds=60, memory=2**30)
+    assert not __import__("multiprocessing").active_children()
+
+
+@forks
+def test_a_killed_process_is_told_by_its_signal():
+    with pytest.raises(OutOfBounds, match="SIGKILL"):
+        apart(lambda: os.kill(os.getpid(), 9), seconds=20, memory=2**30)
