@@ -51,9 +51,9 @@ clean:
 
 .venv/lab: .venv/made pyproject.toml constraints.txt resnote/jupyterlab.json
 	@echo "Installing into .venv; the first time this takes a minute or more."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lab]'
 	touch $@
 
 .venv/test: .venv/lab
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lab,test]'
 	touch $@

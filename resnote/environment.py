@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from html import escape
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 
 from packaging.requirements import Requirement
 
@@ -58,8 +59,10 @@ def _python(found: tuple[int, int, int]) -> Finding:
 
 
 def _needed() -> list[Requirement]:
-    """The packages that pyproject.toml named when resnote was installed, without those for the tests."""
-    return [need for need in map(Requirement, requires("resnote") or []) if not need.marker or need.marker.evaluate({"extra": ""})]
+    """The packages that pyproject.toml named when resnote was installed, JupyterLab where it is there, none for the tests."""
+    named = [Requirement(line) for line in requires("resnote") or []]
+    return [need for need in named if not need.marker or need.marker.evaluate({"extra": ""})
+            or need.marker.evaluate({"extra": "lab"}) and find_spec(need.name)]
 
 
 def _package(need: Requirement) -> Finding:
@@ -70,7 +73,7 @@ def _package(need: Requirement) -> Finding:
     if found and need.specifier.contains(found, prereleases=True):
         return Finding(need.name, True, found)
     return Finding(need.name, False, f"{found or 'not installed'}, and {need.specifier} is needed. In the folder of the "
-                                     f"README: {_PIP} -e . Then Kernel → Restart Kernel.")
+                                     f"README: {_PIP} -e {'.[lab]' if need.name == 'jupyterlab' else '.'} Then Kernel → Restart Kernel.")
 
 
 def _cores() -> Finding:

@@ -39,7 +39,7 @@ def pinned():
 
 def test_conda_and_pip_get_the_same_packages_in_the_same_ranges():
     """Those of the lessons: what the tests import, `make test` installs."""
-    ours = {CONDA_NAMES.get(name, name): spec for name, spec in requirements().items()}
+    ours = {CONDA_NAMES.get(name, name): spec for name, spec in requirements("lab").items()}
     theirs = conda()
     python = theirs.pop("python")
     assert theirs.keys() == ours.keys()
@@ -48,7 +48,7 @@ def test_conda_and_pip_get_the_same_packages_in_the_same_ranges():
 
 
 def test_the_tested_versions_lie_in_the_ranges():
-    for name, spec in requirements("test").items():
+    for name, spec in requirements("lab", "test").items():
         assert spec.contains(pinned()[canonicalize_name(name)]), name
 
 
@@ -66,7 +66,7 @@ def test_the_tested_torch_is_named_exactly():
 def test_the_installed_versions_are_the_tested_ones():
     """What the tests ran with is what constraints.txt says they ran with."""
     from importlib.metadata import version
-    for name in requirements("test"):
+    for name in requirements("lab", "test"):
         assert version(name).split("+")[0] == pinned()[canonicalize_name(name)], name
 
 

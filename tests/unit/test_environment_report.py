@@ -45,6 +45,13 @@ def test_a_torch_that_cannot_be_imported_is_told_and_raises_nothing(monkeypatch)
     assert [finding.what for finding in report.problems] == ["data"] and "import of torch halted" in repr(report)
 
 
+def test_jupyterlab_is_looked_at_where_it_is_there(monkeypatch):
+    monkeypatch.setattr(environment, "requires", lambda name: ['jupyterlab>=4; extra == "lab"'])
+    assert [need.name for need in environment._needed()] == ["jupyterlab"]
+    monkeypatch.setattr(environment, "find_spec", lambda name: None)
+    assert environment._needed() == []
+
+
 def test_a_package_for_this_platform_is_needed_and_one_for_the_tests_is_not(monkeypatch):
     named = ["one", f'two; sys_platform == "{sys.platform}"', 'three; sys_platform == "other"', 'four; extra == "test"']
     monkeypatch.setattr(environment, "requires", lambda name: named)
