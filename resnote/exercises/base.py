@@ -7,6 +7,7 @@ untouched or a broken answer leaves Run All green; only an interrupt passes thro
 from __future__ import annotations
 
 import inspect
+import os
 import random
 import textwrap
 import traceback
@@ -95,8 +96,17 @@ class Exercise:
         self.model = solution
         self._checker, self._hints, self._shown = checker, hints, 0
 
-    def check(self, answer=None) -> Verdict:
-        """Say whether ``answer``, the learner's function or class, is right, and if not, what is wrong first."""
+    def check(self, answer=None) -> Note:
+        """Say whether ``answer``, the learner's function or class, is right, and if not, what is wrong first.
+
+        While nbgrader grades, nothing is run here: `grade` does, within limits.
+        """
+        if os.environ.get("NBGRADER_EXECUTION") == "autograde":
+            return Note("○", "not run", "while notebooks are graded, only the cell with the points runs an answer.")
+        return self.verdict(answer)
+
+    def verdict(self, answer) -> Verdict:
+        """What `check` says."""
         if answer is ...:
             return _verdict("not answered yet", f"write {self.name}, then run this cell again.")
         kind = "class" if inspect.isclass(self.model) else "function"
@@ -276,7 +286,8 @@ def _message(error) -> str:
 def _where(error, answer, call) -> str:
     """The call, the error, and the learner's own last line on the way to it."""
     text = f"{call} stopped with {type(error).__name__}: {_message(error)}"
-    written = next((part.__code__ for part in (answer, getattr(answer, "forward", None)) if hasattr(part, "__code__")), None)
+    parts = vars(answer).values() if inspect.isclass(answer) else (answer,)       # not what a class inherits: torch wrote that
+    written = next((part.__code__ for part in parts if hasattr(part, "__code__")), None)
     file = getattr(written, "co_filename", None)
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return text + (f"\nIt happened in line {own[-1].lineno} of its cell: {own[-1].line}" if own else "")

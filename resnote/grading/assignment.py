@@ -76,7 +76,7 @@ def teachers(notebook, lesson, *, points=None, hidden: int, off=(), only_exercis
     def answered(task, stub):
         solution = f"### BEGIN SOLUTION\n{_solution(getattr(lesson, task.label).model, imported)}\n### END SOLUTION"
         return [_code(task.cell, f"{stub}\n\n{solution}", solution=True, locked=False, grade_id=_grade_id(lesson, task)),
-                _code(f"{task.cell}-check", f"exercises.{task.label}.check({task.name})", grade_id=f"{_grade_id(lesson, task)}-check"),
+                _checked(task),
                 _code(f"{task.cell}-points", f"# Here your answer to {_words(task.cell)} gets its points.\n### BEGIN HIDDEN TESTS\n"
                       f"{_graded(task, hidden)}\n### END HIDDEN TESTS", grade=True, points=task.points,
                       grade_id=f"{_grade_id(lesson, task)}-points")]
@@ -101,14 +101,14 @@ def otters(notebook, lesson, *, points=None, hidden: int, off=(), only_exercises
         def raw(place, text):
             return nbformat.v4.new_raw_cell(text, id=f"{task.cell}-{place}")
 
-        solution = f"# BEGIN SOLUTION\n{_solution(getattr(lesson, task.label).model, imported)}\n# END SOLUTION"
+        solution = f"# BEGIN SOLUTION NO PROMPT\n{_solution(getattr(lesson, task.label).model, imported)}\n# END SOLUTION"
         graded = _code(f"{task.cell}-points", f'""" # BEGIN TEST CONFIG\nhidden: true\n""" # END TEST CONFIG\n{_graded(task, hidden)}')
         graded.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": repr(task.points)}, execution_count=1)]
         return [raw("question", f"# BEGIN QUESTION\nname: {task.label}\npoints: {task.points}"),
-                nbformat.v4.new_markdown_cell(f"*{_words(task.cell).capitalize()}: {task.points} points.*", id=f"{task.cell}-prompt"),
+                nbformat.v4.new_markdown_cell(f"*{_words(task.cell).capitalize()}. Points: {task.points}.*", id=f"{task.cell}-prompt"),
                 raw("begin", "# BEGIN SOLUTION"), _code(task.cell, f"{stub}\n\n{solution}"), raw("end", "# END SOLUTION"),
                 raw("tests", "# BEGIN TESTS"), graded, raw("tests-end", "# END TESTS"), raw("question-end", "# END QUESTION"),
-                _code(f"{task.cell}-check", f"exercises.{task.label}.check({task.name})")]
+                _checked(task)]
 
     version = _rebuilt(notebook, lesson, chosen, answered, off, only_exercises)
     configuration = "# ASSIGNMENT CONFIG\ninit_cell: false\nexport_cell: false\ncheck_all_cell: false\nenvironment: null\nrequirements: null"
@@ -128,7 +128,7 @@ def _rebuilt(notebook, lesson, chosen, answered, off, only_exercises):
     first = next(place for place, cell in enumerate(version.cells) if cell.id == "exercises")
     cells = []
     for place, cell in enumerate(version.cells):
-        if only_exercises and place < first and cell.id not in ("title", "imports"):
+        if only_exercises and place < first and cell.id not in ("title", "here", "imports"):
             continue
         if cell.id in by_cell:
             cells += answered(by_cell[cell.id], CHECKED.sub("", cell.source))
@@ -148,6 +148,13 @@ def _code(cell, source, *, grade_id=None, **nbgrader):
         new.metadata.nbgrader = nbformat.from_dict({"grade": False, "solution": False, "locked": True, "task": False,
                                                     "schema_version": 3, "grade_id": grade_id} | nbgrader)
     return new
+
+
+def _checked(task):
+    """The published check, which cannot be edited. It is no cell of nbgrader's, which could not do without it."""
+    cell = _code(f"{task.cell}-check", f"exercises.{task.label}.check({task.name})")
+    cell.metadata.update(editable=False, deletable=False)
+    return cell
 
 
 def _grade_id(lesson, task) -> str:

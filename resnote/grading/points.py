@@ -19,7 +19,7 @@ def points(exercise: Exercise, answer, worth: float, hidden: int | None, seconds
 
 
 def _found(exercise, answer, hidden) -> list[str]:
-    verdict = exercise.check(answer)
+    verdict = exercise.verdict(answer)
     if verdict.outcome == "right" and hidden is not None:
         verdict = check_hidden(exercise, answer, hidden)
     return [verdict.outcome, verdict.text]

@@ -1508,6 +1508,14 @@ def test_a_class_is_told_what_a_function_is_told():
     assert verdict.outcome == "wrong" and "check needs your class itself" in verdict.text
 
 
+def test_what_a_class_inherits_is_no_line_of_its_cell():
+    class Empty(nn.Module):
+        pass
+
+    verdict = lesson_03.ex4.check(Empty)
+    assert verdict.outcome == "raised" and "TypeError" in verdict.text and "It happened" not in verdict.text
+
+
 class NetLeftOpen(nn.Module):
     def __init__(self, numbers, width, classes):
         super().__init__()

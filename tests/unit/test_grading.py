@@ -155,6 +155,14 @@ def test_an_answer_that_ends_its_process_gets_a_sentence(code, words):
 
 
 @forks
+def test_while_nbgrader_grades_only_the_points_run_an_answer(monkeypatch):
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    ran = []
+    said = lesson_01.ex1.check(lambda *args: ran.append(args))
+    assert not ran and "only the cell with the points" in repr(said) and lesson_01.ex1.grade(he_std, hidden=3) == 1
+
+
+@forks
 def test_an_answer_changes_nothing_outside_its_process():
     def spoils(f, x):
         lesson_02.ex1._hints = ()
