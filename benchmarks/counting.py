@@ -1,4 +1,5 @@
-"""One count of the bottleneck 256-64-256 at 320x320: time and memory growth, each tool in its own process.
+"""One count of the bottleneck 256-64-256 at 320x320, and of ResNet-152 at 224x224: time and memory growth, each tool in
+its own process.
 
     python benchmarks/counting.py
 
@@ -54,13 +55,54 @@ def flop_counter_meta():
     return count
 
 
-WAYS = {"resnote.counting": (ours, 20_000), "torchinfo, real tensors": (torchinfo_real, 7),
-        "torchinfo, meta device": (torchinfo_meta, 50), "FlopCounterMode, meta": (flop_counter_meta, 50)}
+def ours_152():
+    from resnote.resnets import count, resnet
+    return lambda: count(resnet(152)).macs
 
 
-def measure(way: str) -> dict:
+def torchinfo_meta_152():
+    import torchinfo
+    network = _meta_152()
+    # torchinfo counts batch norms, and biases, as multiply-accumulates; ours and FlopCounterMode do not
+    kinds = {"Conv2d", "Linear"}
+
+    def count():
+        layers = torchinfo.summary(network, (1, 3, 224, 224), device="meta", verbose=0).summary_list
+        return sum(each.macs for each in layers if each.class_name in kinds and each.is_leaf_layer) - 1000     # the last bias
+    return count
+
+
+def flop_counter_meta_152():
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    network, x = _meta_152(), torch.empty(1, 3, 224, 224, device="meta")
+
+    def count():
+        with FlopCounterMode(display=False) as flops:
+            network(x)
+        return flops.get_total_flops() // 2
+    return count
+
+
+def _meta_152():
+    import torch
+
+    from resnote.networks import ResNet
+    from resnote.resnets import resnet
+    with torch.device("meta"):
+        return ResNet(resnet(152))
+
+
+BLOCK, NETWORK = "a bottleneck 256-64-256 at 320x320", "ResNet-152 at 224x224"
+WAYS = {BLOCK: {"resnote.counting": (ours, 20_000), "torchinfo, real tensors": (torchinfo_real, 7),
+                "torchinfo, meta device": (torchinfo_meta, 50), "FlopCounterMode, meta": (flop_counter_meta, 50)},
+        NETWORK: {"resnote.resnets": (ours_152, 400), "torchinfo, meta device": (torchinfo_meta_152, 5),
+                  "FlopCounterMode, meta": (flop_counter_meta_152, 5)}}
+
+
+def measure(what: str, way: str) -> dict:
     """First and median time of a count in seconds, and growth of the process's peak memory in MiB."""
-    make, times = WAYS[way]
+    make, times = WAYS[what][way]
     count = make()
     memory = _peak_kib()
     start = time.perf_counter()
@@ -81,18 +123,18 @@ def _peak_kib() -> int:
 
 
 def main() -> None:
-    print(f"One count of a bottleneck 256-64-256 at 320x320 · Python {platform.python_version()}, "
-          f"{platform.machine()}, one process a way")
-    results = {}
-    for way in WAYS:
-        out = subprocess.run([sys.executable, __file__, way], capture_output=True, text=True, check=True)
-        results[way] = json.loads(out.stdout)
-    assert len({r["macs"] for r in results.values()}) == 1, results
-    base = results["resnote.counting"]["median"]
-    print(f"{'way':26}{'median':>12}{'first':>12}{'÷ ours':>12}{'memory growth':>16}")
-    for way, r in results.items():
-        print(f"{way:26}{_time(r['median']):>12}{_time(r['first']):>12}{r['median'] / base:>12,.0f}"
-              f"{r['mib']:>12.1f} MiB")
+    print(f"Python {platform.python_version()}, {platform.machine()}, one process a way")
+    for what, ways in WAYS.items():
+        print(f"\nOne count of {what}")
+        results = {}
+        for way in ways:
+            out = subprocess.run([sys.executable, __file__, what, way], capture_output=True, text=True, check=True)
+            results[way] = json.loads(out.stdout)
+        assert len({r["macs"] for r in results.values()}) == 1, results
+        base = next(iter(results.values()))["median"]
+        print(f"{'way':26}{'median':>12}{'first':>12}{'÷ ours':>12}{'memory growth':>16}")
+        for way, r in results.items():
+            print(f"{way:26}{_time(r['median']):>12}{_time(r['first']):>12}{r['median'] / base:>12,.0f}{r['mib']:>12.1f} MiB")
 
 
 def _time(seconds: float) -> str:
@@ -101,6 +143,6 @@ def _time(seconds: float) -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(json.dumps(measure(sys.argv[1])))
+        print(json.dumps(measure(*sys.argv[1:])))
     else:
         main()

@@ -18,13 +18,12 @@ c.JupyterHub.authenticator_class = "pam"
 c.PAMAuthenticator.allowed_groups = {"learners"}
 c.LocalProcessSpawner.notebook_dir = "~"
 
-# What one learner takes at most (docs/teaching.md has what each lesson takes), and when a server that nobody uses ends.
+# A server of one's own, and when it ends if nobody uses it (docs/teaching.md has what each lesson takes).
 c.Spawner.environment = {"OMP_NUM_THREADS": "1"}        # the lessons train on one thread
 c.Spawner.default_url = "/lab"
 c.Spawner.start_timeout = 120
 c.Spawner.http_timeout = 120
 c.Spawner.args = [
-    "--ServerApp.allow_origin=",
     "--MappingKernelManager.cull_idle_timeout=3600",    # seconds: a kernel keeps its memory for an hour
     "--ServerApp.shutdown_no_activity_timeout=7200",
 ]
