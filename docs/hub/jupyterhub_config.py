@@ -13,7 +13,7 @@ c = get_config()  # noqa: F821  (JupyterHub defines it)
 c.JupyterHub.bind_url = os.environ.get("HUB_URL", "http://127.0.0.1:8000")
 c.JupyterHub.hub_port = int(os.environ.get("HUB_PORT", "8081"))
 
-# Who may log in: the accounts of this machine that stand in the group "learners". Each has its own folder, mode 700.
+# Who may log in: the accounts of this machine that stand in the group "learners". Give each home folder mode 700: JupyterHub does not.
 c.JupyterHub.authenticator_class = "pam"
 c.PAMAuthenticator.allowed_groups = {"learners"}
 c.LocalProcessSpawner.notebook_dir = "~"
@@ -24,6 +24,7 @@ c.Spawner.default_url = "/lab"
 c.Spawner.start_timeout = 120
 c.Spawner.http_timeout = 120
 c.Spawner.args = [
-    "--MappingKernelManager.cull_idle_timeout=3600",    # seconds: a kernel keeps its memory for an hour
+    "--MappingKernelManager.cull_idle_timeout=3600",    # seconds: then an idle kernel ends, and frees its memory,
+    "--MappingKernelManager.cull_connected=True",       # also where its tab is open
     "--ServerApp.shutdown_no_activity_timeout=7200",
 ]
