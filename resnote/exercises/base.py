@@ -1,7 +1,7 @@
 """Exercises that say what is wrong: one check, five outcomes, hints, and a solution.
 
 The outcomes are "not answered yet", "not finished", "raised", "wrong" and "right". A check never raises, so an
-untouched or a broken answer leaves Run All green; only an interrupt passes through.
+untouched or a broken answer leaves Run All green; only an interrupt passes through. `Exercise.grade` is for teachers, and raises.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import random
 import textwrap
 import traceback
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from html import escape
 
@@ -114,7 +115,7 @@ class Exercise:
             return _verdict("wrong", f"check needs your {kind} itself, and it got {short(answer)}. Write "
                                      f"check({self.name}), without brackets after the name.")
         try:
-            with _settings_kept():
+            with settings_kept():
                 return _verdict("right", self._checker(_Asked(answer, self.model)))
         except NotAnswered:
             return _verdict("not answered yet", f"replace the ... in {self.name}, then run this cell again. "
@@ -132,18 +133,20 @@ class Exercise:
     def grade(self, answer=None, points: float = 1, *, hidden: int | None = None, seconds: float = 25, memory: int = 2 * 2**30) -> float:
         """``points`` for a right answer, for nbgrader and otter-grader; `check` is for learners, and never raises.
 
-        The answer runs in a process of its own, at most ``seconds`` and with ``memory`` bytes, where forks exist (not on
-        Windows). With ``hidden``, a number that learners do not know, it must also agree with the solution on arguments
-        that are drawn from that seed.
+        The answer runs in a process of its own, at most ``seconds`` and with ``memory`` bytes, on Linux where torch sees no
+        GPU; elsewhere it runs here. With ``hidden``, a number from 1 on that learners do not know, it must also be right for
+        what is drawn from that seed.
 
         Raises
         ------
+        SettingError
+            for points below 0 and for another ``hidden``.
         NoPoints
             (an `AssertionError`) for any other answer; its message is the verdict's sentence.
         """
-        from resnote.grading.points import points as given      # here: learners' checks do without it
+        from resnote.grading.points import graded      # here: learners' checks do without it
 
-        return given(self, answer, points, hidden, seconds, memory)
+        return graded(self, answer, points, hidden, seconds, memory)
 
     def hint(self) -> Note:
         """The next hint; after the last one, the last again."""
@@ -180,7 +183,7 @@ class _Asked:
 
     def raw(self, *args):
         """The answer itself, for a checker that expects an exception."""
-        with _settings_kept():
+        with settings_kept():
             return self._answer(*map(_copy, args))
 
     def __call__(self, *args, call=None, may_change=()):
@@ -208,7 +211,7 @@ class _Asked:
     def _guarded(self, function, args, given, names, call, may_change):
         """The function's value for ``given``, copies of ``args``; its errors as `Raised`, other slips as `Wrong`."""
         try:
-            with _settings_kept():
+            with settings_kept():
                 result = function(*given)
         except KeyboardInterrupt:
             raise
@@ -239,16 +242,19 @@ def _first_line(model) -> tuple[str, str]:
     return "function", f"def {model.__name__}{inspect.signature(model)}:"
 
 
+HIDDEN: ContextVar[int] = ContextVar("HIDDEN", default=0)       # 0: the published numbers
+
+
 @contextmanager
-def _settings_kept():
-    """Grad mode, default type and random numbers stay what they were; inside, gradients are on, the seed is 0."""
+def settings_kept():
+    """Grad mode, default type and random numbers stay what they were; inside, gradients are on, and the seed is always the same."""
     import numpy as np  # here, so that predictions alone do not load torch
     import torch
 
     dtype, states = torch.get_default_dtype(), (random.getstate(), np.random.get_state(), torch.get_rng_state())
     try:
         with torch.enable_grad():
-            torch.default_generator.manual_seed(0)
+            torch.default_generator.manual_seed(HIDDEN.get())
             yield
     finally:
         torch.set_default_dtype(dtype)

@@ -5,32 +5,28 @@ from __future__ import annotations
 import inspect
 import math
 from contextlib import contextmanager
-from contextvars import ContextVar
 from itertools import combinations, product
 from numbers import Real
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from resnote.exercises.base import Wrong, short
-
-
-_HIDDEN: ContextVar[int] = ContextVar("_HIDDEN", default=0)
+from resnote.exercises.base import HIDDEN, Wrong, short
 
 
 @contextmanager
 def other_numbers(seed: int):
     """Checks inside draw other numbers than the published ones: those of ``seed``."""
-    before = _HIDDEN.set(seed)
+    before = HIDDEN.set(seed)
     try:
         yield
     finally:
-        _HIDDEN.reset(before)
+        HIDDEN.reset(before)
 
 
 def generator_for(place: int) -> torch.Generator:
     """What a check draws its numbers from; ``place`` is a number of the check's own."""
-    return torch.Generator().manual_seed(place + 1000 * _HIDDEN.get())
+    return torch.Generator().manual_seed(place + 1000 * HIDDEN.get())
 
 
 def check_tensor(name, got, right, words="") -> None:

@@ -57,11 +57,23 @@ def main(arguments: list[str] | None = None) -> int:
             print(configuration)
     except (AssignmentError, OSError) as error:
         print(error, file=sys.stderr)
-    except (ModuleNotFoundError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("resnote."):
+            raise
+        print(f"{path} is not a notebook of this course ({error}).", file=sys.stderr)
+    except (UnicodeDecodeError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
         print(f"{path} is not a notebook of this course ({str(error).splitlines()[0][:100]}).", file=sys.stderr)
     else:
         return 0
     return 2
+
+
+def _from(least):
+    def number(text):
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+        return int(text)
+    return number
 
 
 def _parser():
@@ -69,8 +81,8 @@ def _parser():
     parser.add_argument("notebook", type=Path, help="a lesson of this course")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--for", dest="grader", choices=("nbgrader", "otter"), default="nbgrader")
-    parser.add_argument("--points", type=int, nargs="+", metavar="N", help="one for each exercise; its stars by default")
-    parser.add_argument("--hidden", type=int, metavar="SEED", help="of the hidden cases; drawn by default")
+    parser.add_argument("--points", type=_from(0), nargs="+", metavar="N", help="one for each exercise; its stars by default")
+    parser.add_argument("--hidden", type=_from(1), metavar="SEED", help="of the hidden cases; drawn by default")
     parser.add_argument("--exercises-only", action="store_true", help="leave the lesson before them out: grading takes seconds")
     parser.add_argument("--no-hints", action="store_true", help="hint() tells learners to ask you")
     parser.add_argument("--no-solutions", action="store_true", help="solution() tells learners to ask you")

@@ -1,8 +1,9 @@
 """A call in a process of its own, with limits: what runs for ever, fills the memory or the disk, or prints without end
 takes nothing but its own points.
 
-The process is a fork, so it exists on Linux and macOS; elsewhere the call runs here, without limits. The memory's limit is
-Linux's. These limits stop accidents, not an attack: code that wants to can reach the whole account that it runs under.
+The process is a fork, on Linux, and where torch sees no GPU (after a backward pass torch refuses gradients in a fork
+otherwise); elsewhere the call runs here, without limits. These limits stop accidents, not an attack: code that wants to can
+reach the whole account that it runs under.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import wait
 
 LARGEST_FILE = 10 * 2**20       # bytes
 
@@ -34,7 +37,7 @@ def apart(call: Callable[[], list[str]], *, seconds: float, memory: int) -> list
     OutOfBounds
         where it took longer, or ended its process.
     """
-    if "fork" not in multiprocessing.get_all_start_methods():
+    if not can_fork():
         return call()
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -43,16 +46,26 @@ def apart(call: Callable[[], list[str]], *, seconds: float, memory: int) -> list
         process = context.Process(target=_limited, args=(call, sender, folder, memory), daemon=True)
         process.start()
         sender.close()
+        answer = None
         try:
-            if not receiver.poll(seconds):
-                raise OutOfBounds(f"your code was still running after {seconds:g} seconds, and was stopped. Does every loop end?")
-            return json.loads(receiver.recv_bytes())
-        except EOFError:
-            process.join()
-            raise OutOfBounds(f"your code ended its own process ({_ending(process.exitcode)}), before there was an answer.") from None
+            ended = wait([receiver, process.sentinel], timeout=seconds)
+            with suppress(EOFError):
+                answer = json.loads(receiver.recv_bytes()) if receiver.poll() else None
         finally:
             _end(process)
             receiver.close()
+    if not ended:
+        raise OutOfBounds(f"your code was still running after {seconds:g} seconds, and was stopped. Does every loop end?")
+    if answer is None:
+        raise OutOfBounds(f"your code ended its own process ({_ending(process.exitcode)}), before there was an answer.")
+    return answer
+
+
+def can_fork() -> bool:
+    """Whether calls can have a process of their own here."""
+    import torch
+
+    return sys.platform == "linux" and not torch.cuda.is_available()
 
 
 def _limited(call, sender, folder, memory):
@@ -74,23 +87,21 @@ def _limited(call, sender, folder, memory):
 def _limit(memory):
     import resource     # not on Windows
 
-    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, most))
-    if sys.platform == "linux":
-        with open("/proc/self/statm", encoding="ascii") as numbers:
-            used = int(numbers.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        _, most = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (used + memory, most))
+    with open("/proc/self/statm", encoding="ascii") as numbers:
+        used = int(numbers.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    for what, wanted in ((resource.RLIMIT_FSIZE, LARGEST_FILE), (resource.RLIMIT_AS, used + memory)):
+        now = [limit for limit in resource.getrlimit(what) if limit != resource.RLIM_INFINITY]      # never above what there is
+        resource.setrlimit(what, (min([wanted, *now]), resource.getrlimit(what)[1]))
 
 
 def _end(process):
-    if process.exitcode is None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:      # it has no group of its own yet, or is gone
-            process.kill()
+    """End the process and all that it started, which may outlive it."""
+    with suppress(ProcessLookupError, PermissionError):     # no group of its own yet, or none any more
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.join()
 
 
 def _ending(code):
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    names = {each.value: each.name for each in signal.Signals}
+    return f"signal {names.get(-code, -code)}" if code < 0 else f"exit code {code}"

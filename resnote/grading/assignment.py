@@ -44,6 +44,8 @@ def tasks(notebook, points=None) -> list[Task]:
     AssignmentError
         where there are none, or another number of points.
     """
+    if not all("id" in cell for cell in notebook.cells):
+        raise AssignmentError("This notebook's cells have no ids: another program has saved it. Take the lesson as the course has it.")
     found, stars = [], 0
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and "### Exercise" in cell.source:
@@ -51,8 +53,8 @@ def tasks(notebook, points=None) -> list[Task]:
         checked = CHECKED.search(cell.source) if cell.cell_type == "code" else None
         if checked:
             found.append(Task(cell.id, *checked.groups(), max(1, stars)))
-    if not found:
-        raise AssignmentError("This notebook has no exercise: no code cell ends in a line such as exercises.ex1.check(answer).")
+    if not found or "exercises" not in [cell.id for cell in notebook.cells]:
+        raise AssignmentError("This notebook has no exercise: no code below a heading with the id exercises ends in exercises.ex1.check(answer) or the like.")
     if points is not None and len(points) != len(found):
         raise AssignmentError(f"There are {len(found)} exercises and {len(points)} numbers of points. Give one for each.")
     return found if points is None else [Task(t.cell, t.label, t.name, worth) for t, worth in zip(found, points)]

@@ -130,14 +130,17 @@ def test_the_command_writes_both_versions_and_overwrites_nothing(tmp_path, capsy
     ("notes.ipynb", {}, [], "its name must begin with the lesson's number"),
     ("99_other.ipynb", {}, [], "is not a notebook of this course"),
     ("03_bottleneck.ipynb", None, [], "No such file"),
-    ("03_bottleneck.ipynb", "no JSON", [], "is not a notebook of this course"),
+    ("03_bottleneck.ipynb", b"\xff\xfe", [], "is not a notebook of this course"),
+    ("03_bottleneck.ipynb", {"cells": [{"cell_type": "markdown", "metadata": {}, "source": "x"}], "metadata": {}, "nbformat": 4,
+                             "nbformat_minor": 4}, [], "have no ids"),
+    ("03_bottleneck.ipynb", b"no JSON", [], "is not a notebook of this course"),
     ("03_bottleneck.ipynb", {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, [], "This notebook has no exercise"),
     (PATHS[2], None, ["--points", "1"], "There are 4 exercises and 1 numbers of points"),
 ])
 def test_what_no_assignment_can_be_made_of_is_told_in_a_sentence(name, content, options, words, tmp_path, capsys):
     path = tmp_path / name
     if content is not None:
-        path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+        path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     assert main([str(path), "--output", str(tmp_path / "course"), *options]) == 2
     err = capsys.readouterr().err
     assert words in err and err.count("\n") == 1 and not (tmp_path / "course").exists()

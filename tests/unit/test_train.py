@@ -218,7 +218,7 @@ def test_a_request_to_end_that_comes_while_a_process_ends_does_not_cut_its_last_
         try:
             yield train.Processes()
         finally:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
     def connection_closed(*_):
         raise RuntimeError("[gloo] Connection closed by peer")
