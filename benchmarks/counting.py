@@ -41,16 +41,19 @@ def torchinfo_meta():
 
 
 def flop_counter_meta():
+    from resnote.blocks import Bottleneck
+    return _flop_counter(lambda: Bottleneck(256, 64, 256, batch_norm=False), (1, 256, 320, 320))
+
+
+def _flop_counter(make, shape):
     import torch
     from torch.utils.flop_counter import FlopCounterMode
-
-    from resnote.blocks import Bottleneck
     with torch.device("meta"):
-        block, x = Bottleneck(256, 64, 256, batch_norm=False), torch.empty(1, 256, 320, 320)
+        module, x = make(), torch.empty(shape)
 
     def count():
         with FlopCounterMode(display=False) as flops:
-            block(x)
+            module(x)
         return flops.get_total_flops() // 2
     return count
 
@@ -61,8 +64,10 @@ def ours_152():
 
 
 def torchinfo_meta_152():
+    import torch
     import torchinfo
-    network = _meta_152()
+    with torch.device("meta"):
+        network = _network_152()
     # torchinfo counts batch norms, and biases, as multiply-accumulates; ours and FlopCounterMode do not
     kinds = {"Conv2d", "Linear"}
 
@@ -73,24 +78,13 @@ def torchinfo_meta_152():
 
 
 def flop_counter_meta_152():
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-    network, x = _meta_152(), torch.empty(1, 3, 224, 224, device="meta")
-
-    def count():
-        with FlopCounterMode(display=False) as flops:
-            network(x)
-        return flops.get_total_flops() // 2
-    return count
+    return _flop_counter(_network_152, (1, 3, 224, 224))
 
 
-def _meta_152():
-    import torch
-
+def _network_152():
     from resnote.networks import ResNet
     from resnote.resnets import resnet
-    with torch.device("meta"):
-        return ResNet(resnet(152))
+    return ResNet(resnet(152))
 
 
 BLOCK, NETWORK = "a bottleneck 256-64-256 at 320x320", "ResNet-152 at 224x224"

@@ -32,6 +32,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from resnote import recipe
+from resnote.arguments import whole_number
 from resnote.checkpoints import CheckpointError, checked_weights, clear, load, save
 from resnote.data import FASHION_MNIST_FOLDER, DataError, ImageData, cifar10, digits, fashion_mnist, first, shrunk
 from resnote.networks import SmallNet
@@ -376,26 +377,26 @@ def parsed(arguments) -> tuple[argparse.Namespace, Settings]:
     add("--data", choices=list(EPOCHS), required=True)
     add("--folder", type=Path, help="where Fashion-MNIST or CIFAR-10 lies on disk")
     add("--block", choices=list(SMALL), default="residual")
-    add("--depth", type=_whole, default=20, help="6n + 2; with bottlenecks 9n + 2")
-    add("--width", type=_whole, default=16, help="channels of the first stage")
+    add("--depth", type=whole_number, default=20, help="6n + 2; with bottlenecks 9n + 2")
+    add("--width", type=whole_number, default=16, help="channels of the first stage")
     add("--shortcut", choices=CHANGES, default="zero-pad", help="where the shape changes: option A or B")
-    add("--images", type=_whole, default=0, metavar="N", help="the first N training images; all by default")
-    add("--test-images", type=_whole, default=0, metavar="N", help="the first N test images; all by default")
-    add("--shrink", type=_whole, default=1, metavar="K", help="average K by K pixels into one")
+    add("--images", type=whole_number, default=0, metavar="N", help="the first N training images; all by default")
+    add("--test-images", type=whole_number, default=0, metavar="N", help="the first N test images; all by default")
+    add("--shrink", type=whole_number, default=1, metavar="K", help="average K by K pixels into one")
     add("--no-augment", dest="augment", action="store_false", help="leave the images unmoved and unmirrored")
-    add("--epochs", type=_whole, help=", ".join(f"{name}: {number}" for name, number in EPOCHS.items()))
-    add("--batch-size", type=_whole, default=128, help="images a step, of all processes together")
+    add("--epochs", type=whole_number, help=", ".join(f"{name}: {number}" for name, number in EPOCHS.items()))
+    add("--batch-size", type=whole_number, default=128, help="images a step, of all processes together")
     add("--learning-rate", type=_number, default=0.1)
     add("--schedule", choices=recipe.SCHEDULES, default="steps", help="a tenth at half, a hundredth at three quarters; or a cosine")
-    add("--warm-up", type=_whole, metavar="STEPS", help="steps at a tenth of the rate; 400 from 110 layers on, else none")
+    add("--warm-up", type=whole_number, metavar="STEPS", help="steps at a tenth of the rate; 400 from 110 layers on, else none")
     add("--momentum", type=_number, default=0.9)
     add("--weight-decay", type=_number, default=1e-4)
     add("--batch-norm", choices=("own", "sync"), default="own", help="over a process's own images, or over those of all")
-    add("--seed", type=_whole, default=0)
-    add("--threads", type=_whole, default=0, help="of each process; as many as torch takes by default")
+    add("--seed", type=whole_number, default=0)
+    add("--threads", type=whole_number, default=0, help="of each process; as many as torch takes by default")
     add("--output", type=Path, metavar="FOLDER", help="where checkpoint.pt is kept")
     add("--resume", action="store_true", help="go on from the checkpoint in --output, where there is one")
-    add("--checkpoint-every", type=_whole, metavar="STEPS", help="an epoch by default; one is written at the end in any case")
+    add("--checkpoint-every", type=whole_number, metavar="STEPS", help="an epoch by default; one is written at the end in any case")
     add("--report", type=Path, metavar="FILE", help="write an HTML page with the curves")
     options = parser.parse_args(arguments)
     if options.epochs is None:
@@ -475,16 +476,6 @@ class _Parser(argparse.ArgumentParser):
             print(f"{message[0].upper()}{message[1:]}{'' if message.endswith('.') else '.'} (--help lists all options.)",
                   file=sys.stderr)
         raise SystemExit(2)
-
-
-def _whole(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
-    return number
 
 
 def _number(text: str) -> float:

@@ -200,8 +200,12 @@ class _Asked:
                         f"{_first_line(self.model)[1]}") from None
         except ValueError:  # a builtin without a signature: the call itself will tell
             pass
-        call = call or f"{self.model.__name__}({', '.join(map(short, args))})"
+        call = call or self.called(*args)
         return self._guarded(self._answer, args, given, inspect.signature(self.model).parameters, call, may_change)
+
+    def called(self, *args) -> str:
+        """The call with these arguments, in words."""
+        return f"{self.model.__name__}({', '.join(map(short, args))})"
 
     def of(self, module, *args, call):
         """What a module that the answer has made gives for these arguments, which it must leave alone."""

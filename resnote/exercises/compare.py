@@ -61,7 +61,7 @@ def check_numbers(ask, cases, slips, otherwise, *, call=None, words="") -> list:
     give the same number, so a slip is named only where its formula gives every answer. Where none does,
     ``otherwise(got, *case)`` finds the words. ``call(*case)`` is what messages say was called.
     """
-    call = call or (lambda *case: f"{ask.model.__name__}({', '.join(map(short, case))})")
+    call = call or ask.called
     answers = []
     for case in cases:
         got = one_number(call(*case), ask(*case, call=call(*case)), words)

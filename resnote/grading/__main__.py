@@ -13,17 +13,19 @@ import argparse
 import importlib
 import secrets
 import sys
+from functools import partial
 from pathlib import Path
 
 import nbformat
 
-from resnote.grading.assignment import AssignmentError, otters, students, teachers
+from resnote.arguments import whole_number
+from resnote.grading.assignment import HELP, AssignmentError, otters, students, teachers
 
 CONFIGURATION = '''c = get_config()
 
 c.ClearSolutions.code_stub = {"python": ""}         # the lesson's own stub stands above each solution
 c.ExecutePreprocessor.timeout = 150                 # seconds a cell: a lesson trains for up to 25 on two cores
-c.OverwriteCells.add_missing_cells = True           # a check that a learner deleted comes back before grading
+c.OverwriteCells.add_missing_cells = True           # a points cell that a learner deleted comes back before grading
 '''
 
 
@@ -32,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     path, output = options.notebook, options.output
     settings = {"points": options.points, "only_exercises": options.exercises_only,
-                "off": [name for name in ("hints", "solutions") if getattr(options, f"no_{name}")]}
+                "off": [name for name in HELP if getattr(options, f"no_{name}")]}
     hidden = secrets.randbelow(10**6) + 1 if options.hidden is None else options.hidden
     try:
         if not path.name[:2].isdigit():
@@ -68,21 +70,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 2
 
 
-def _from(least):
-    def number(text):
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
-        return int(text)
-    return number
-
-
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m resnote.grading", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebook", type=Path, help="a lesson of this course")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--for", dest="grader", choices=("nbgrader", "otter"), default="nbgrader")
-    parser.add_argument("--points", type=_from(0), nargs="+", metavar="N", help="one for each exercise; its stars by default")
-    parser.add_argument("--hidden", type=_from(1), metavar="SEED", help="of the hidden cases; drawn by default")
+    parser.add_argument("--points", type=whole_number, nargs="+", metavar="N", help="one for each exercise; its stars by default")
+    parser.add_argument("--hidden", type=partial(whole_number, least=1), metavar="SEED", help="of the hidden cases; drawn by default")
     parser.add_argument("--exercises-only", action="store_true", help="leave the lesson before them out: grading takes seconds")
     parser.add_argument("--no-hints", action="store_true", help="hint() tells learners to ask you")
     parser.add_argument("--no-solutions", action="store_true", help="solution() tells learners to ask you")

@@ -87,8 +87,7 @@ def check_hidden(exercise: Exercise, answer, seed: int):
 
 def _compare(ask, cases) -> str:
     for args in cases:
-        call = f"{ask.model.__name__}({', '.join(map(short, args))})"
-        got, right = ask(*args, call=call), ask.model(*args)
+        call, got, right = ask.called(*args), ask(*args), ask.model(*args)
         if isinstance(right, str):
             same = isinstance(got, str) and got == right
         else:

@@ -7,7 +7,6 @@ from resnote.grading.apart import OutOfBounds, apart
 from resnote.grading.hidden import check_hidden
 from resnote.settings import check_number, check_size
 
-
 LONGEST = 2000      # characters of a verdict: a learner's own error may bring millions
 
 
