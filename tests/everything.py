@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # On two workers, tests of one lesson or one explorer on the same: see one_red_line.py.
 PYTEST = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup"]
-# The longest first; after them there are always short ones to fill the gaps.
+# The longest first: the pages, which are one group of tests, then lessons. After them there are always short ones to fill the gaps.
 LESSONS = ["04_batch_norm_training", "05_batch_norm_inference", "02_residual_block", "01_plain_networks", "06_resnet", "03_bottleneck",
            "00_start_here"]
 PARTS = {
@@ -26,8 +26,8 @@ PARTS = {
     # A cell may take six times as long as the slowest took on a slow machine.
     "lessons, kernel and browser": [
         *PYTEST, "--no-loadscope-reorder", "--durations", "12", "--nbval", "--nbval-current-env", "--again", "--nbval-cell-timeout", "150",
-        "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *(f"notebooks/{lesson}.ipynb" for lesson in LESSONS), "tests/kernel",
-        "tests/browser"],
+        "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", "tests/browser/test_pages.py",
+        *(f"notebooks/{lesson}.ipynb" for lesson in LESSONS), "tests/browser", "tests/kernel"],
 }
 BEHIND_THE_BLOCK = "lessons, kernel and browser"    # no Python there reaches the network
 

@@ -9,14 +9,14 @@ Tests with a subject in common run in one worker (``--dist loadgroup``), in the 
 A lesson's cells, which nbval runs, have the lesson for their subject. They bear the ids that they have in the file. The
 cells after a red one are run, with or without the folder; those that fail too are skipped, with the reason. But when a
 cell has timed out, nbval only interrupts it, and a training that is interrupted ends as if all were well: here that cell
-fails, and the cells after it are not run. With ``--again``, in the same kernel, each lesson's longest training is
-interrupted and then run again, and so is every cell that shows no training: a cell that trains starts from seeds of its
-own, so that one of them stands for all.
+fails, and the cells after it are not run. With ``--again``, each training is interrupted before nbval runs it, in the
+same kernel: so what nbval compares with the file is a training that was interrupted and run again. After the last cell
+every cell that shows no training is run once more: a cell that trains has been run twice by then. So is none whose work
+is done by processes that know nothing of this kernel.
 """
 
 import os
 import re
-import time
 from pathlib import Path
 from queue import Empty
 
@@ -25,6 +25,7 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 from source_coverage import asserts
 
 TRAINS = re.compile(r"^with Progress\(", re.M)
+IN_PROCESSES = re.compile(r"\bsubprocess\.Popen\(")
 EXPLORER = re.compile(r"^(\w+Explorer)\(", re.M)
 AGAIN = "run (the training|this) cell again"
 
@@ -32,7 +33,7 @@ AGAIN = "run (the training|this) cell again"
 def pytest_addoption(parser):
     parser.getgroup("nbval").addoption(
         "--again", action="store_true",
-        help="After each lesson's last cell, interrupt its longest training and run that again, then all cells without one.")
+        help="Interrupt each training before it is run; and after each lesson's last cell, run all cells without one again.")
 
 
 def pytest_configure(config):
@@ -142,18 +143,19 @@ def pytest_make_collect_report(collector):
         lesson, cells = collector.path.stem, report.result
         sources = [item.cell.source for item in cells]
         explorers = [name for source in sources for name in EXPLORER.findall(source)]
-        collector.seconds, collector.second = {}, set()
         for item in cells:
             _name(item, item.cell.id)
+        collector.second = set()
         if collector.config.option.again:
+            trainings = {item: Interrupted.from_parent(collector, name=f"{item.cell.id}-interrupted", cells=[each.cell for each in cells[n:]])
+                         for n, item in enumerate(cells) if TRAINS.search(item.cell.source)}
             again = [IPyNbCell.from_parent(collector, name="again", cell_num=item.cell_num, cell=item.cell,
-                                           options=item.options) for item in cells if not TRAINS.search(item.cell.source)]
+                                           options=item.options)
+                     for item in cells if item not in trainings and not IN_PROCESSES.search(item.cell.source)]
             for item in again:
                 _name(item, f"{item.cell.id}-again")
-            if any(map(TRAINS.search, sources)):
-                again.insert(0, Interrupted.from_parent(collector, name="training-interrupted", cells=list(cells)))
-            collector.second = {item.name for item in again}
-            report.result = cells + again
+            collector.second = {item.name for item in [*trainings.values(), *again]}
+            report.result = [each for item in cells for each in ([trainings[item]] if item in trainings else []) + [item]] + again
         for item in report.result:
             item.output_timeout = 30        # seconds for an interrupted training to end its step, on a slow machine too
             item.add_marker(pytest.mark.subject(lesson, needs=explorers))
@@ -169,40 +171,36 @@ def _name(item, name):
 def pytest_runtest_call(item):
     if not isinstance(item, IPyNbCell):
         return (yield)
-    began = time.monotonic()
     try:
         return (yield)
     finally:
-        item.parent.seconds.setdefault(item.cell.id, time.monotonic() - began)
         # An error that the interrupt raised is lost here: that the cell did not end says more.
         if item.parent.timed_out:
             item.raise_cell_error(f"The cell did not end within {item.config.option.nbval_cell_timeout:g} s, and was interrupted.")
 
 
 class Interrupted(pytest.Item):
-    """Interrupt Kernel in the middle of the longest training: there is no traceback there, nor in the cells below until
-    the next one that asserts, which says what to do. Then that training runs to its end."""
+    """Interrupt Kernel in the middle of a training, the first of ``cells``: there is no traceback there, nor in the cells
+    below until the next one that asserts, which says what to do."""
 
     def __init__(self, cells, **how):
         super().__init__(**how)
-        self.cells = [item.cell for item in cells]
+        self.cells = cells
 
     def reportinfo(self):
         return self.path, 0, f"{self.parent.path.stem}, {self.name}"
 
     def runtest(self):
-        training = max((cell for cell in self.cells if TRAINS.search(cell.source)), key=lambda cell: self.parent.seconds[cell.id])
+        training, *below = self.cells
         texts, errors = self.run_cell(training, interrupt_when=r": [1-9]\d* of \d+ epochs")
         assert errors == [] and "interrupted after" in texts[-1], f"{training.id}, interrupted, put out {texts[-1:]}, {errors}"
-        for cell in self.cells[self.cells.index(training) + 1:]:
+        for cell in below:
             texts, errors = self.run_cell(cell)
             if asserts(cell.source):
                 assert re.search(f"^AssertionError: .*{AGAIN}", "".join(errors)), (
                     f"{cell.id} must say what to do after {training.id} was interrupted, and says {errors}")
                 break
             assert errors == [] and bool(texts) == bool(cell.outputs), f"{cell.id}, after {training.id} was interrupted: {errors}"
-        texts, errors = self.run_cell(training)
-        assert errors == [] and "finished" in texts[-1], f"{training.id}, run again after an interrupt, put out {texts[-1:]}, {errors}"
 
     def run_cell(self, cell, interrupt_when=None):
         """The text of each output, also of those that replace one, and the errors."""

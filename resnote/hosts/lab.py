@@ -17,6 +17,8 @@ from resnote.hosts.saved import KeepsStill, bundle
 # One width for every label and one for every control, so that the tracks line up.
 _STYLE = {"description_width": "120px"}
 _LAYOUT = {"width": "auto", "max_width": "440px", "height": "28px", "margin": "2px"}
+HOW_IT_MOVES = ('<p style="color:var(--jp-content-font-color2,#555)">This is a still. Its controls appear when the import cell and '
+                "this cell are run where Jupyter widgets are shown: JupyterLab, Notebook 7, nbclassic.</p>")
 
 
 def make(control) -> widgets.Widget:
@@ -66,9 +68,9 @@ class Lab:
         return self.explorer.State(**{name: control.value for name, control in self.controls.items()})
 
     def bundle(self, **kwargs) -> dict[str, object]:
-        """The widget where there is a kernel, and the still beside it for where there is none."""
+        """The widget where there is a kernel, and for where there is none, or no widget is shown, the still and a sentence."""
         explorer, numbers = self.explorer, self._numbers if self.state else self.explorer.numbers(self.explorer.start)
-        return bundle(self.widget, words_of(explorer.sentence(None, numbers)), explorer.still(numbers), **kwargs)
+        return bundle(self.widget, words_of(explorer.sentence(None, numbers)), explorer.still(numbers) + HOW_IT_MOVES, **kwargs)
 
     def _place(self, item) -> widgets.Widget:
         """A control, a part, or several of them as the layout says."""

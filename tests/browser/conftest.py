@@ -57,36 +57,47 @@ LOOKED_AT = re.compile(r"imports|explorer|guess-.*|exercise-\d+")
 
 @pytest.fixture(scope="session")
 def open_lesson(browser, lab, served):
-    """A function (name, run) → Notebook in a page of its own; the same page for the same name.
+    """A function (name, run) → Notebook, the same until another name is asked for: one page of JupyterLab shows all.
 
     With ``run`` the saved notebook is trusted, and of its cells those that are looked at are run: that all of them put out
-    what is saved, nbval proves. Without, none is run; a test that wants that comes before those that run them. Each page
-    opens a copy of its own, since JupyterLab saves what it shows. Where a lesson cannot be run, the first test that asks for
-    it fails, and the others are skipped.
+    what is saved, nbval proves. Without, none is run. A copy is opened, since JupyterLab saves what it shows. Where a lesson
+    cannot be run, the first test that asks for it fails, and the others are skipped.
     """
-    opened, ran, failed = {}, set(), set()
+    page, shown, failed = browser.new_page(viewport={"width": 1400, "height": 1000}), {}, set()
 
     def open_once(name, run=True):
         if name in failed:
             pytest.skip(f"{name} could not be run: see the first test that did")
-        if name not in opened or run and name not in ran:
+        if (name, run) not in shown:
             failed.add(name)
-            notebook = opened[name] = opened.get(name) or open_copy(name)
+            notebook = shown.get((name, False)) or open_copy(name)
+            shown.clear()
             if run:
                 notebook.trust()
                 cells = nbformat.read(NOTEBOOKS / name, 4).cells
                 notebook.run_cells([cell.id for cell in cells if cell.cell_type == "code" and LOOKED_AT.fullmatch(cell.id)])
-                ran.add(name)
+            shown[name, run] = notebook
             assert notebook.errors() == []
             failed.remove(name)
-        return opened[name]
+        return shown[name, run]
 
     def open_copy(name):
         copy = Path(shutil.copy(NOTEBOOKS / name, tempfile.mkdtemp(dir=served)))
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
         return open_notebook(page, lab, copy.relative_to(served).as_posix())
 
     return open_once
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Lesson by lesson, so that each is opened once: first as it is saved, then run, in light, in dark."""
+    def order(item):
+        asked = item.callspec.params if hasattr(item, "callspec") else {}
+        return asked.get("lesson", ""), ("", "light", "dark").index(asked.get("theme", ""))
+
+    places = [place for place, item in enumerate(items) if item.path.name == "test_lessons.py"]
+    for place, item in zip(places, sorted((items[place] for place in places), key=order)):
+        items[place] = item
 
 
 @pytest.hookimpl(wrapper=True)

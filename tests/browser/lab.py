@@ -137,10 +137,26 @@ def launch_chromium(playwright: Playwright) -> Browser:
 
 
 def open_notebook(page: Page, lab: Lab, path: str, theme: str = "light", timeout: float = 60) -> "Notebook":
-    """Show the notebook at `path` in the lab's root: nothing run yet, its kernel idle, no other tab, no side bar."""
+    """Show the notebook at `path` in the lab's root: nothing run yet, its kernel idle, no other tab, no side bar.
+
+    A page that shows this lab already opens it there, where its other notebooks are closed and their kernels ended:
+    JupyterLab itself takes longer to start than all else.
+    """
     notebook = Notebook(page)
     page.on("pageerror", lambda error: notebook.page_errors.append(str(error)))
-    page.goto(f"{lab.url}/lab/tree/{quote(path)}?token={lab.token}&reset", wait_until="commit")
+    if page.url.startswith(lab.url):
+        page.evaluate(
+            """async path => {
+                for (const panel of [...jupyterapp.shell.widgets('main')]) {
+                    await panel.sessionContext?.shutdown();
+                    panel.dispose();
+                }
+                await jupyterapp.commands.execute('docmanager:open', {path});
+            }""",
+            path,
+        )
+    else:
+        page.goto(f"{lab.url}/lab/tree/{quote(path)}?token={lab.token}&reset", wait_until="commit")
     page.wait_for_function(
         """path => {
             const panel = window.jupyterapp?.shell.currentWidget;

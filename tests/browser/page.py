@@ -22,27 +22,35 @@ def contrasts(places: Locator) -> list[tuple[float, str]]:
     """
     return [tuple(found) for found in places.evaluate_all(
         """places => {
-            const canvas = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true}), known = {};
-            const rgba = colour => known[colour] ??= (() => {
+            const canvas = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+            const once = make => {              // of each argument
+                const known = new Map();
+                return key => known.has(key) ? known.get(key) : known.set(key, make(key)).get(key);
+            };
+            const rgba = once(colour => {
                 if (!CSS.supports('color', colour)) throw new Error(`cannot measure the colour ${colour}`);
                 canvas.clearRect(0, 0, 1, 1);
                 canvas.fillStyle = colour;
                 canvas.fillRect(0, 0, 1, 1);
                 return [...canvas.getImageData(0, 0, 1, 1).data].map(part => part / 255);
-            })();
+            });
             const over = (below, [r, g, b, a]) => [r, g, b].map((part, n) => part * a + below[n] * (1 - a));
             const luminance = rgb => rgb.map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
                 .reduce((sum, part, n) => sum + part * [0.2126, 0.7152, 0.0722][n], 0);
-            const ground = element => {
+            const ground = once(element => {
                 const colour = element ? rgba(getComputedStyle(element).backgroundColor) : [1, 1, 1, 1];
                 return colour[3] === 1 ? colour.slice(0, 3) : over(ground(element.parentElement), colour);
-            };
-            const opacity = element => element ? getComputedStyle(element).opacity * opacity(element.parentElement) : 1;
+            });
+            const opacity = once(element => element ? getComputedStyle(element).opacity * opacity(element.parentElement) : 1);
             const faded = ([r, g, b, a], element) => [r, g, b, a * opacity(element)];
-            const fill = element => {
+            const fill = once(element => {
                 const style = getComputedStyle(element), [r, g, b, a] = style.fill === 'none' ? [0, 0, 0, 0] : rgba(style.fill);
                 return faded([r, g, b, a * style.fillOpacity], element);
-            };
+            });
+            const frame = once(element => element.getBoundingClientRect());
+            const toItself = once(shape => shape.getScreenCTM().inverse());
+            const covers = (shape, {x, y}) => frame(shape).left <= x && x <= frame(shape).right && frame(shape).top <= y
+                && y <= frame(shape).bottom && shape.isPointInFill(new DOMPoint(x, y).matrixTransform(toItself(shape)));
             const contrast = (below, colour) => {
                 const [dark, light] = [luminance(below), luminance(over(below, colour))].sort((a, b) => a - b);
                 return (light + 0.05) / (dark + 0.05);
@@ -50,13 +58,12 @@ def contrasts(places: Locator) -> list[tuple[float, str]]:
             const drawn = drawing => {
                 const elements = [...drawing.querySelectorAll('rect, circle, polygon, path, text')];
                 return elements.filter(e => e.tagName === 'text' && e.textContent).map(text => {
-                    const box = text.getBoundingClientRect();
+                    const box = frame(text), shapes = elements.slice(0, elements.indexOf(text)).filter(e => e.tagName !== 'text');
                     const least = Math.min(...[0.05, 0.5, 0.95].map(part => {
-                        const place = new DOMPoint(box.x + part * box.width, box.y + box.height / 2);
+                        const place = {x: box.x + part * box.width, y: box.y + box.height / 2};
                         let below = ground(drawing);
-                        for (const shape of elements.slice(0, elements.indexOf(text)))
-                            if (shape.tagName !== 'text'
-                                    && shape.isPointInFill(place.matrixTransform(shape.getScreenCTM().inverse())))
+                        for (const shape of shapes)
+                            if (covers(shape, place))
                                 below = over(below, fill(shape));
                         return contrast(below, fill(text));
                     }));

@@ -52,7 +52,7 @@ def lesson(request):
     return request.param
 
 
-@pytest.fixture(params=["light", "dark"], scope="session")      # so pytest changes it but once a lesson
+@pytest.fixture(params=["light", "dark"])
 def theme(request):
     return request.param
 
@@ -64,7 +64,6 @@ def notebook(theme, lesson, open_lesson):
     An error is told once, by the test in which it came up.
     """
     notebook = open_lesson(f"{lesson}.ipynb")
-    notebook.page.bring_to_front()
     notebook.set_theme(theme)
     reset(ExplorerPage(notebook, EXPLORERS[lesson]))
     known = notebook.errors()
@@ -100,6 +99,7 @@ def test_a_notebook_that_was_not_run_shows_the_still_with_its_alt_text(lesson, o
         "images => images.map(i => [i.alt, i.complete && i.naturalWidth])")
     assert images and all(len(alt) > 40 and width > 400 for alt, width in images)
     assert "Error displaying widget" not in notebook.page.locator(".jp-Notebook").inner_text()
+    assert "This is a still. Its controls appear when" in notebook.output("explorer").inner_text()
 
 
 @lesson_03
@@ -164,6 +164,7 @@ def test_every_preset_shows_its_state_and_no_text_is_clipped(notebook, lesson):
 SHOWN = ".jp-Notebook .jp-RenderedMarkdown, .jp-Notebook .jp-OutputArea-output"  # cells and editors are JupyterLab's own
 
 
+@light                                  # colours: see the next test
 def test_an_accessibility_engine_objects_to_nothing(notebook, lesson):
     """axe-core, on all that a lesson shows."""
     report = Axe().run(notebook.page, context={"include": [[SHOWN]]}, options={"resultTypes": ["violations", "passes"]}).response

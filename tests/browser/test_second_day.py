@@ -80,12 +80,13 @@ def copy(served, lesson):
 
 @pytest.fixture
 def reopen(browser, served, copy):
-    """A function: the copy in a new page of a server."""
+    """A function: the copy in a new page of a server, or closed and opened again in a page that is open there."""
     pages = []
 
-    def reopen(lab, theme="light"):
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        pages.append(page)
+    def reopen(lab, theme="light", page=None):
+        if page is None:
+            page = browser.new_page(viewport={"width": 1400, "height": 1000})
+            pages.append(page)
         return open_notebook(page, lab, copy.relative_to(served).as_posix(), theme)
 
     yield reopen
@@ -108,14 +109,12 @@ def test_a_lesson_that_was_run_and_saved_opens_again_on_the_same_server_and_on_a
     explorer.preset(name)
     explorer.assert_shows(state)
     save(notebook)
-    notebook.page.close()
-    lab.stop_kernels()
     saved = nbformat.read(copy, 4)
     outputs = [output for cell in saved.cells for output in cell.get("outputs", []) if "data" in output]
     assert not any(VIEW in output.data for output in outputs) and "widgets" not in saved.metadata
     assert sum(VIEW in output.metadata for output in outputs) == len(asking(lesson))
 
-    notebook = reopen(lab)
+    notebook = reopen(lab, page=notebook.page)
     assert is_trusted(notebook)
     assert_stills(notebook, lesson, "same_server_trusted")
     run_widgets(notebook, lesson)       # and it runs again
@@ -126,9 +125,7 @@ def test_a_lesson_that_was_run_and_saved_opens_again_on_the_same_server_and_on_a
         assert not is_trusted(notebook)
         assert_stills(notebook, lesson, "new_server_untrusted")
         trust(notebook)
-        notebook.page.close()
-        other.stop_kernels()
-        notebook = reopen(other)
+        notebook = reopen(other, page=notebook.page)
         assert is_trusted(notebook)
         assert_stills(notebook, lesson, "new_server_trusted")
 
@@ -138,9 +135,7 @@ def test_a_lesson_saved_without_being_run_shows_stills(lab, lesson, reopen):
     notebook = reopen(lab)
     notebook.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
     trust(notebook)
-    notebook.page.close()
-    lab.stop_kernels()
-    notebook = reopen(lab)
+    notebook = reopen(lab, page=notebook.page)
     assert is_trusted(notebook)
     assert_stills(notebook, lesson, "not_run_trusted")
 

@@ -1,5 +1,6 @@
 """The command in processes of its own: interrupted, killed at any moment, shared by two under `torchrun`."""
 
+import multiprocessing
 import os
 import random
 import signal
@@ -34,19 +35,20 @@ def test_an_interrupt_ends_it_after_its_step_and_it_goes_on_from_there(tmp_path)
 
 def test_kills_at_any_moment_leave_a_readable_checkpoint_and_the_same_end(tmp_path):
     """A few kills here; benchmarks/command.py does twenty."""
-    command = [sys.executable, "-m", "resnote.train", *TINY, "--epochs", "40", "--checkpoint-every", "1", "--resume", "--output"]
-    subprocess.run([*command, tmp_path / "whole"], check=True, cwd=ROOT, capture_output=True)
-    killed, moments = 0, random.Random(0)
-    while killed < 3:
-        with subprocess.Popen([*command, tmp_path / "killed"], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-            process.stdout.readline()       # it is about to begin
-            time.sleep(moments.uniform(0, 0.4))
-            process.kill()
-            process.communicate(timeout=120)
-        if (tmp_path / "killed" / "checkpoint.pt").exists():
-            load(tmp_path / "killed" / "checkpoint.pt")
-        killed += 1
-    subprocess.run([*command, tmp_path / "killed"], check=True, cwd=ROOT, capture_output=True)
+    arguments = [*TINY, "--epochs", "40", "--checkpoint-every", "1", "--resume", "--output"]
+    assert main([*arguments, str(tmp_path / "whole")]) == 0
+    checkpoint, moments, steps = tmp_path / "killed" / "checkpoint.pt", random.Random(0), [0]
+    for _ in range(4):
+        process = multiprocessing.get_context("fork").Process(target=main, args=([*arguments, str(tmp_path / "killed")],))
+        process.start()                     # a copy of this one, which has loaded torch already
+        while process.is_alive() and not (checkpoint.exists() and load(checkpoint)["step"] > steps[-1]):
+            time.sleep(0.001)               # until it is in the middle of its work
+        time.sleep(moments.uniform(0, 0.05))
+        process.kill()
+        process.join()
+        steps.append(load(checkpoint)["step"])
+    assert steps == sorted(set(steps)) and steps[-1] < 160
+    assert main([*arguments, str(tmp_path / "killed")]) == 0
     assert os.listdir(tmp_path / "killed") == ["checkpoint.pt"]
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
 
