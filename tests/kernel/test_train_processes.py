@@ -35,33 +35,49 @@ def test_an_interrupt_ends_it_after_its_step_and_it_goes_on_from_there(tmp_path)
 
 def test_kills_at_any_moment_leave_a_readable_checkpoint_and_the_same_end(tmp_path):
     """A few kills here; benchmarks/command.py does twenty."""
-    arguments = [*TINY, "--epochs", "40", "--checkpoint-every", "1", "--resume", "--output"]
+    arguments = [*TINY, "--epochs", "20", "--checkpoint-every", "1", "--resume", "--output"]
     assert main([*arguments, str(tmp_path / "whole")]) == 0
     checkpoint, moments, steps = tmp_path / "killed" / "checkpoint.pt", random.Random(0), [0]
     for _ in range(4):
-        process = multiprocessing.get_context("fork").Process(target=main, args=([*arguments, str(tmp_path / "killed")],))
-        process.start()                     # a copy of this one, which has loaded torch already
+        process = FORK.Process(target=main, args=([*arguments, str(tmp_path / "killed")],))
+        process.start()
         while process.is_alive() and not (checkpoint.exists() and load(checkpoint)["step"] > steps[-1]):
             time.sleep(0.001)               # until it is in the middle of its work
         time.sleep(moments.uniform(0, 0.05))
         process.kill()
         process.join()
         steps.append(load(checkpoint)["step"])
-    assert steps == sorted(set(steps)) and steps[-1] < 160
+    assert steps == sorted(set(steps)) and steps[-1] < 80
     assert main([*arguments, str(tmp_path / "killed")]) == 0
     assert os.listdir(tmp_path / "killed") == ["checkpoint.pt"]
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
 
 
-def torchrun(*arguments, processes=2, **options):
-    return subprocess.Popen([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m",
-                             "resnote.train", *TINY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, **options)
+FORK = multiprocessing.get_context("fork")      # copies of this process, which has loaded torch already
 
 
-def test_two_processes_with_shared_batch_norm_learn_what_one_does(tmp_path):
-    with torchrun("--batch-norm", "sync", "--output", str(tmp_path / "two")) as process:
-        out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
+def replicas(*arguments, ranks=range(2), port=None):
+    """Processes as `torchrun` starts two of them; the codes with which they end."""
+    if port is None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+
+    def run(rank):
+        os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        sys.exit(main([*TINY, *arguments]))
+
+    processes = [FORK.Process(target=run, args=(rank,)) for rank in ranks]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(240)
+    return [process.exitcode for process in processes]
+
+
+def test_two_processes_with_shared_batch_norm_learn_what_one_does(tmp_path, capfd):
+    assert replicas("--batch-norm", "sync", "--output", str(tmp_path / "two")) == [0, 0]
+    out = capfd.readouterr().out
     assert "2 processes" in out and out.count("epoch 3 of 3") == 1            # the first one speaks; that all agree is checked by the run
     assert main([*TINY, "--batch-norm", "sync", "--output", str(tmp_path / "one")]) == 0
     one, two = (load(tmp_path / name / "checkpoint.pt") for name in ("one", "two"))
@@ -70,16 +86,16 @@ def test_two_processes_with_shared_batch_norm_learn_what_one_does(tmp_path):
 
 
 def test_replicas_with_their_own_batch_norm_see_other_statistics_and_another_loss(tmp_path):
-    with torchrun("--batch-norm", "own", "--output", str(tmp_path / "two")) as process:
-        process.communicate(timeout=240)
-    assert process.returncode == 0
+    assert replicas("--batch-norm", "own", "--output", str(tmp_path / "two")) == [0, 0]
     assert main([*TINY, "--output", str(tmp_path / "one")]) == 0
     one, two = (load(tmp_path / name / "checkpoint.pt")["loss"] for name in ("one", "two"))
     assert abs(one[0] - two[0]) > 1e-3 * one[0]
 
 
 def test_a_process_that_is_killed_ends_the_run_with_a_sentence_and_one_process_goes_on(tmp_path):
-    with torchrun("--batch-norm", "sync", "--epochs", "400", "--output", str(tmp_path)) as process:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "resnote.train"]
+    with subprocess.Popen([*torchrun, *TINY, "--batch-norm", "sync", "--epochs", "400", "--output", str(tmp_path)],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         for _ in range(3):
             assert process.stdout.readline(), process.stderr.read()
         ranks = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True).stdout.split()
@@ -93,12 +109,10 @@ def test_a_process_that_is_killed_ends_the_run_with_a_sentence_and_one_process_g
     assert run.step == step + 1 > 8
 
 
-def test_a_port_that_is_taken_gets_a_sentence(monkeypatch, capsys):
+def test_a_port_that_is_taken_gets_a_sentence(capfd):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        port = taken.getsockname()[1]
-        with subprocess.Popen([sys.executable, "-m", "resnote.train", *TINY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-                              env=os.environ | {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}) as process:
-            _, err = process.communicate(timeout=120)
-    assert process.returncode == 1 and err.splitlines()[-1].startswith("Another process of this run is gone, or cannot be reached"), err
+        assert replicas(ranks=[0], port=taken.getsockname()[1]) == [1]
+    err = capfd.readouterr().err
+    assert err.splitlines()[-1].startswith("Another process of this run is gone, or cannot be reached"), err
