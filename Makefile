@@ -1,5 +1,5 @@
 # make lab        JupyterLab on the first lesson
-# make check      unit tests and lint: no browser, no kernel
+# make check      unit tests, but for the thorough ones, and lint: no browser, no kernel
 # make test       everything that CI runs
 # make notebooks  run every lesson again and save it
 # make site       the lessons as static pages, in site/
@@ -23,7 +23,7 @@ lab: .venv/lab
 
 check: .venv/test
 	$(BIN)/python -m ruff check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/unit
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not thorough' tests/unit
 
 test: .venv/test
 	$(BIN)/python tests/everything.py

@@ -16,6 +16,7 @@ import platform
 import statistics
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -30,8 +31,8 @@ from tables import write_tables  # noqa: E402
 from web import WebExplorer, serving  # noqa: E402
 
 from resnote.counting import bottleneck  # noqa: E402
-from resnote.explorers import (BlockExplorer, BottleneckExplorer, InferenceExplorer, NormalizationExplorer,  # noqa: E402
-                               SignalExplorer, block, inference, normalization, signal)
+from resnote.explorers import (BlockExplorer, BottleneckExplorer, InferenceExplorer, NetworkExplorer,  # noqa: E402
+                               NormalizationExplorer, SignalExplorer, block, inference, network, normalization, signal)
 
 CELLS = {
     "ours": "from resnote.explorers import BottleneckExplorer\nBottleneckExplorer()",
@@ -40,6 +41,7 @@ CELLS = {
     "block": "from resnote.explorers import BlockExplorer\nBlockExplorer()",
     "normalization": "from resnote.explorers import NormalizationExplorer\nNormalizationExplorer()",
     "inference": "from resnote.explorers import InferenceExplorer\nInferenceExplorer()",
+    "network": "from resnote.explorers import NetworkExplorer\nNetworkExplorer('ResNet-152')",
     # Depth 60: the longest.
     "signal": """
 from resnote.explorers import SignalExplorer
@@ -63,7 +65,7 @@ def summary(width):
 
 # On the page, and where they start.
 ON_A_PAGE = {"ours": BottleneckExplorer(), "block": BlockExplorer(), "normalization": NormalizationExplorer(),
-             "inference": InferenceExplorer(), "signal": SignalExplorer("ReLU, He", depth=60)}
+             "inference": InferenceExplorer(), "network": NetworkExplorer("ResNet-152"), "signal": SignalExplorer("ReLU, He", depth=60)}
 
 
 def to_and_fro(positions: list, start, turn: int):
@@ -86,6 +88,10 @@ def moves_of(way: str, turn: int):
         return ".resnote-beta", key, NormalizationExplorer.move(None, normalization.State(beta=beta)).sentence
     if way == "inference":
         return ".resnote-seen", "ArrowRight", InferenceExplorer.move(None, inference.State(seen=11 + turn)).sentence
+    if way == "network":
+        deepest = network.PRESETS["ResNet-152"]
+        blocks, key = to_and_fro(list(range(1, 37)), deepest.stage_3, turn)
+        return ".resnote-stage_3", key, NetworkExplorer.move(None, replace(deepest, stage_3=blocks)).sentence
     if way == "block":
         state = block.State(out_channels=width)
         return ".resnote-out_channels", "ArrowRight", block.code(state)

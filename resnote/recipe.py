@@ -6,12 +6,12 @@ stopped goes on as if it had not been, and a run that several processes share se
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from resnote.training import half_cosine
 
 SCHEDULES = "steps", "cosine"
 _ORDER, _CHANGES = 0, 1         # what random numbers are for: no two purposes share any
@@ -27,7 +27,7 @@ def learning_rate(step: int, steps: int, rate: float, *, schedule: str = "steps"
     if step < warm_up:
         return rate / 10
     if schedule == "cosine":
-        return rate * (1 + math.cos(math.pi * step / steps)) / 2
+        return rate * half_cosine(step, steps)
     return rate / (1 if step < steps / 2 else 10 if step < steps * 3 / 4 else 100)
 
 

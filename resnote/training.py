@@ -145,8 +145,7 @@ def _fit(network, data, epochs, batch_size, learning_rate, momentum, weight_deca
     history, count, generator = History(label), len(data.train_images), torch.Generator().manual_seed(seed)
     batches = (_batches(count, batch_size, generator) for _ in range(epochs))
     steps = epochs * len(_batches(count, batch_size, torch.Generator()))
-    rates = [learning_rate * ((1 + math.cos(math.pi * step / steps)) / 2) if schedule else learning_rate
-             for step in range(steps)]
+    rates = [learning_rate * (half_cosine(step, steps) if schedule else 1) for step in range(steps)]
     own = Progress(epochs, label or "Training") if progress is None else nullcontext(progress)
     with own as bar, noting_interrupts(bar), _training(network, seed), torch.enable_grad():
         end = bar.position + epochs
@@ -158,6 +157,11 @@ def _fit(network, data, epochs, batch_size, learning_rate, momentum, weight_deca
         if history.stopped is None or not bar.interrupted:
             bar.move(end)
     return history
+
+
+def half_cosine(step: int, steps: int) -> float:
+    """What is left of a learning rate at ``step``, from 0, that falls along half a cosine from 1 to 0 in ``steps`` steps."""
+    return (1 + math.cos(math.pi * step / steps)) / 2
 
 
 def _run(network, data, batches, rates, optimizer, test, history, bar) -> str | None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from resnote.checkpoints import load
-from resnote.train import Settings
+from resnote.runs import Settings
 
 TINY = ["--data", "digits", "--depth", "8", "--width", "2", "--images", "64", "--batch-size", "16", "--shrink", "2", "--epochs", "3",
         "--threads", "1"]

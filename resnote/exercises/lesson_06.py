@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from resnote.exercises.base import Exercise
 from resnote.exercises.prediction import Prediction
-from resnote.exercises.whole_network import MyResNet, basic_stage, check_network, check_stage, check_why_not, why_not
+from resnote.exercises.weight_files import check_why_not, why_not
+from resnote.exercises.whole_network import MyResNet, basic_stage, check_network, check_stage
 
 ex1 = Exercise("ex1", check_stage, solution=basic_stage, hints=(
     "blocks.BasicBlock(in_channels, width, out_channels, stride=…, shortcut=…) is one block. Only the first one of a stage can change the shape.",

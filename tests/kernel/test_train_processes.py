@@ -15,7 +15,8 @@ from tiny_runs import SMALL, TINY, same, threads, weights  # noqa: F401
 
 from resnote import train
 from resnote.checkpoints import load
-from resnote.train import Run, Settings, main
+from resnote.runs import Run, Settings
+from resnote.train import main
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,6 +1,6 @@
 """Wrong answers made by a program: each changed solution that differs as a function is refused, in true words.
 
-Of a solution with more than 100 mutants 100 are drawn, the same every time. All of them, with the counts shown:
+Mutants are drawn, the same every time, until 30 have been refused, or 100 tried. All of them, with the counts shown:
 MUTANTS=all python -m pytest -rP tests/unit/test_exercise_mutants.py
 """
 
@@ -398,6 +398,7 @@ WORDS = {"argument": ("in place",), "gradient": ("gradient",), "type": ("type", 
          "shared": ("shares", "very stack")}
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")      # some mutants are odd Python
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_mutant_of_a_solution_that_differs_as_a_function_is_refused(name, record_property, monkeypatch):
@@ -410,9 +411,10 @@ def test_every_mutant_of_a_solution_that_differs_as_a_function_is_refused(name, 
     exercise, cases, counts = EXERCISES[name], cases_of(name), Counter()
     accepted, misnamed = [], []
     made = list(mutants(exercise.model))
-    if os.environ.get("MUTANTS") != "all":
-        made = random.Random(3).sample(made, min(100, len(made)))
-    for kind, source, function in made:
+    every = os.environ.get("MUTANTS") == "all"
+    for kind, source, function in made if every else random.Random(3).sample(made, min(100, len(made))):
+        if counts["refused"] - len(accepted) >= 30 and not every:
+            break
         differs, ran = difference(name, function, cases)
         counts["tried"] += 1
         counts["equal" if not differs else "never run" if not ran else "refused"] += 1

@@ -1579,6 +1579,7 @@ def test_a_prediction_refuses_an_answer_that_is_no_choice():
         Prediction("2 + 2?", {"3": "", "4": ""}, answer="5")
 
 
+@pytest.mark.thorough
 def test_no_two_slips_of_one_search_look_alike(monkeypatch):
     """On the arguments of the first failing check, each slip with its own words gives values of its own."""
     from resnote.exercises import backward_slips

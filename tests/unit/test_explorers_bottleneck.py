@@ -64,6 +64,7 @@ def assert_shows(html, state):
     assert ("✗" in html) == (None in expected(state))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("preset", SWEPT)
 @pytest.mark.parametrize("name", [field.name for field in fields(State)])
 def test_every_position_of_every_control_shows_the_numbers_of_a_real_module(name, preset):

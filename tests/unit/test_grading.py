@@ -1,5 +1,6 @@
 """Points: what `check` calls right gets them, hidden cases find what only looks right, and no answer harms the grader."""
 
+import itertools
 import multiprocessing
 import os
 import subprocess
@@ -64,11 +65,14 @@ def test_an_answer_that_knows_the_published_cases_by_heart_is_found_by_the_hidde
         lesson_03.ex1.grade(by_heart, hidden=7)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [name for name in EXERCISES if EXERCISES[name].name in DRAWN])
 def test_a_right_answer_is_right_for_every_seed(name):
+    """Two answers a seed, in turn."""
+    answers = itertools.cycle(RIGHT[name])
     for seed in range(2, 32):
-        for answer in RIGHT[name]:
+        for answer in itertools.islice(answers, 2):
             verdict = check_hidden(EXERCISES[name], answer, seed)
             assert verdict.outcome == "right", (seed, verdict.text)
 

@@ -14,11 +14,12 @@ import torch
 from test_data import contents, idx, write
 from tiny_runs import SMALL, TINY, same, threads, weights  # noqa: F401
 
-from resnote import train
-from resnote.checkpoints import load, save
+from resnote import recipe, runs, train
+from resnote.checkpoints import CheckpointError, load, save
 from resnote.networks import SmallNet
+from resnote.runs import FORMAT, Run, Settings
 from resnote.settings import SettingError
-from resnote.train import FORMAT, Run, Settings, main
+from resnote.train import main
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_it_trains_and_says_how_it_goes(tmp_path, capsys):
 def test_it_learns_the_digits(capsys):
     settings = Settings(depth=8, width=8, epochs=4, augment=False, schedule="cosine")
     run = Run(settings, train.opened(settings, None))
-    train.go(run, None, run.per_epoch, lambda run: None)
+    runs.go(run, None, run.per_epoch, lambda run: None)
     assert run.history.train_error[-1] < 0.15 < run.history.train_error[0] and run.history.test_error[-1] < 0.2
 
 
@@ -55,7 +56,7 @@ def test_a_step_is_the_papers(data):
     network = SmallNet("residual", 8, width=2)
     momentum = [torch.zeros_like(p) for p in network.parameters()]
     for step, rate in ((0, 0.01), (1, 0.1)):
-        batch = train.recipe.order(0, 0, 64)[16 * step:16 * (step + 1)]
+        batch = recipe.order(0, 0, 64)[16 * step:16 * (step + 1)]
         loss = torch.nn.functional.cross_entropy(network(data.train_images[batch]), data.train_labels[batch])
         network.zero_grad()
         loss.backward()
@@ -74,11 +75,11 @@ def test_images_are_changed_only_where_asked_and_digits_are_never_mirrored(data)
     wide = train.opened(Settings(images=64), None)
     moving = Run(Settings(**{**vars(SMALL), "shrink": 1}), wide)
     x, y = still._batch()
-    batch = train.recipe.order(0, 0, 64)[:16]
+    batch = recipe.order(0, 0, 64)[:16]
     assert torch.equal(x, data.train_images[batch]) and torch.equal(y, data.train_labels[batch])
     x, y = moving._batch()
-    how = train.recipe.changes(0, 0, 16, 1, False)
-    assert torch.equal(x, train.recipe.changed(wide.train_images[batch], how)) and not torch.equal(x, wide.train_images[batch])
+    how = recipe.changes(0, 0, 16, 1, False)
+    assert torch.equal(x, recipe.changed(wide.train_images[batch], how)) and not torch.equal(x, wide.train_images[batch])
 
 
 def test_a_run_that_goes_on_is_the_run_that_never_stopped_to_the_bit(data, tmp_path):
@@ -158,7 +159,7 @@ def test_a_checkpoint_with_anything_wrong_in_it_is_refused_and_changes_nothing(d
     for words, content in changes(run.content()):
         fresh = Run(SMALL, data)
         before = {name: value.clone() for name, value in fresh.network.state_dict().items()}
-        with pytest.raises(train.CheckpointError, match=words):
+        with pytest.raises(CheckpointError, match=words):
             fresh.restore(content, "file.pt")
         assert same(before, fresh.network.state_dict()) and fresh.step == 0 and not fresh.history.loss
 
@@ -187,9 +188,9 @@ def test_a_loss_that_is_no_number_ends_it_with_the_weights_before(tmp_path, caps
 
 def test_a_batch_that_cannot_be_shared_is_refused(data):
     with pytest.raises(SettingError, match="16 cannot be shared by 3 processes"):
-        Run(SMALL, data, train.Processes(0, 3))
+        Run(SMALL, data, runs.Processes(0, 3))
     with pytest.raises(SettingError, match="in equal parts of 2 images or more"):
-        Run(SMALL, data, train.Processes(0, 16))
+        Run(SMALL, data, runs.Processes(0, 16))
 
 
 def test_cifar_10_and_fashion_mnist_are_trained_from_their_folders_and_a_half_copied_one_is_named(tmp_path, capsys):
@@ -216,7 +217,7 @@ def test_a_request_to_end_that_comes_while_a_process_ends_does_not_cut_its_last_
     @contextmanager
     def left_by_another():
         try:
-            yield train.Processes()
+            yield runs.Processes()
         finally:
             signal.raise_signal(signal.SIGTERM)
 
