@@ -13,9 +13,10 @@ rounding      all weights times 1 + 1e-7 · N(0, 1) when an optimizer takes them
               weights: 2e-16, as much in units of their rounding)
 seed          every seed of torch is shifted: weights, order of images, batches
 
-Assertions are measured and not raised, so a lesson goes on behind one that fails. The margin of a < b is b − a; of
-several comparisons in one cell, it is the smallest. A cell is listed if it trains, or if the margins of its
-assertions differ between runs. Cells are run as plain Python: no kernel, no widgets on a page.
+Assertions are measured and not raised, so a lesson goes on behind one that fails. The margin of a < b is b − a. Of
+several comparisons in one cell it is the smallest of those that differ between runs: what is the same everywhere, a
+recorded study's number say, would hide how close another comes. A cell is listed if it trains, or if a margin differs
+between runs. Cells are run as plain Python: no kernel, no widgets on a page.
 """
 
 from __future__ import annotations
@@ -50,29 +51,31 @@ SHIFT = 1000        # between one shifted seed and the next, so that no lesson's
 
 @dataclass
 class Cell:
-    """What one cell's assertions gave in one run: whether all held, the smallest margin, and in which comparison."""
+    """What one cell's assertions gave in one run: whether all held, and of each comparison the smallest margin."""
 
     held: bool = True
-    margin: float = math.inf
-    where: str = ""
+    margins: dict[str, float] = field(default_factory=dict)
     trains: bool = False
     seconds: float = 0.0
 
     def note(self, margin: float, where: str) -> None:
         self.held &= margin >= 0
-        if margin < self.margin:
-            self.margin, self.where = margin, where
+        self.margins[where] = min(margin, self.margins.get(where, math.inf))
 
 
 # --- margins: assert statements rewritten into measurements ----------------------------------------
 
 
 class Measure(ast.NodeTransformer):
-    """assert test → _note(margin of test, "test"); comparisons inside all(…), any(…), and, or, not are measured, too."""
+    """assert test → _note(margin of test, "test"); comparisons inside all(…), any(…), and, or, not are measured, too.
+
+    ``assert a and b`` is two assertions.
+    """
 
     def visit_Assert(self, node):
-        call = _call("_note", self.margin(node.test), ast.Constant(ast.unparse(node.test)))
-        return ast.copy_location(ast.Expr(call), node)
+        together = isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And)
+        return [ast.copy_location(ast.Expr(_call("_note", self.margin(test), ast.Constant(ast.unparse(test)))), node)
+                for test in (node.test.values if together else [node.test])]
 
     def margin(self, test):
         match test:
@@ -239,10 +242,11 @@ class Runs:
         """For each listed cell: its id, runs in which it held, runs, smallest margin, in which comparison and run."""
         for cell in dict.fromkeys(cell for run in self.runs.values() for cell in run):
             found = {name: run[cell] for name, run in self.runs.items() if cell in run}
-            listed = any(f.trains or not f.held for f in found.values()) or len({f.margin for f in found.values()}) > 1
-            if listed and any(f.where for f in found.values()):
-                worst = min(found, key=lambda name: found[name].margin)
-                yield cell, sum(f.held for f in found.values()), len(found), found[worst].margin, found[worst].where, worst
+            held, margins = sum(f.held for f in found.values()), [(m, where, name) for name, f in found.items() for where, m in f.margins.items()]
+            varies = {where for _, where, _ in margins if len({m for m, other, _ in margins if other == where}) > 1}
+            if margins and (varies or held < len(found) or any(f.trains for f in found.values())):
+                told = [each for each in margins if each[1] in varies] if varies and held == len(found) else margins
+                yield cell, held, len(found), *min(told, key=lambda each: each[0])
 
 
 def start(path, kind, number, cell) -> dict[str, Cell]:
