@@ -208,7 +208,7 @@ def test_a_network_that_cannot_be_copied_is_refused_by_the_true_cause():
     module.log = open(__file__, encoding="utf-8")
     try:
         for name in ("fold_network", "estimate_population"):
-            assert_refused(module, CALLS[name], "cannot be copied.*cannot pickle '_io.TextIOWrapper' object")
+            assert_refused(module, CALLS[name], "cannot be copied.*cannot pickle '(_io\\.)?TextIOWrapper' object")
     finally:
         module.log.close()
 
