@@ -146,10 +146,11 @@ class Explorer {
             this.copies = false;
             return this.say(answer.problem);
         }
-        for (const [name, html] of Object.entries(answer.parts)) {
-            const part = this.parts.get(name);
-            if (part.html === html) continue;
-            const scrolled = part.element.firstElementChild?.scrollLeft;
+        // All is read before any is written: to read after a write, the browser would lay out the page anew for each part.
+        const changed = Object.entries(answer.parts).map(([name, html]) => ({ part: this.parts.get(name), html }))
+            .filter(({ part, html }) => part.html !== html);
+        for (const each of changed) each.scrolled = each.part.element.firstElementChild?.scrollLeft;
+        for (const { part, html, scrolled } of changed) {
             part.element.innerHTML = part.html = html;
             if (scrolled) part.element.firstElementChild.scrollLeft = scrolled;
         }
