@@ -11,19 +11,22 @@ from pathlib import Path
 
 
 def kept_notebooks(folder: Path | str = ".") -> list[str]:
-    """The names of those notebooks in ``folder`` that still have a learner's lines where the last merge had the course's too.
+    """The names of those notebooks in ``folder`` that have a learner's lines where a merge had the course's, too.
 
-    Empty where nbgitpuller has merged nothing, where there is no git (2.38 or later), and of a notebook that the learner
-    has since renamed and fetched anew.
+    Empty where nbgitpuller has merged nothing, and where there is no repository or no git (2.38 or later). A notebook that
+    the learner has since renamed and fetched anew is not named, nor is one that the course has given up.
     """
-    found = _git(folder, "log", "-1", "--merges", "--author=nbgitpuller@nbgitpuller.link", "--format=%H %P").split()
-    if len(found) != 3:
+    here = Path(folder).resolve()
+    if not any((place / ".git").exists() for place in (here, *here.parents)):
         return []
-    merge, learners, courses = found
-    # Status 1 means that there were conflicts; the first line is a tree, the others are the files in conflict.
-    lines = _git(folder, "merge-tree", "--write-tree", "--name-only", "--no-messages", learners, courses, status=1).splitlines()
-    names = [Path(line).name for line in lines[1:] if line.endswith(".ipynb") and (Path(folder) / Path(line).name).exists()]
-    return sorted(name for name in names if not _fetched_since(folder, name, merge, courses))
+    kept = set()
+    for line in _git(here, "log", "--first-parent", "--merges", "--author=nbgitpuller@nbgitpuller.link", "--format=%H %P").splitlines():
+        merge, learners, courses = line.split()[:3]
+        # Status 1 means that there were conflicts; after a tree come the files in conflict, as seen from here.
+        _, *files = _git(here, "merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", learners, courses, status=1).split("\0")
+        kept.update(file for file in files if "/" not in file and file.endswith(".ipynb") and (here / file).exists()
+                    and not _fetched_since(here, file, merge, courses))
+    return sorted(kept)
 
 
 def say_what_was_kept(folder: Path | str = ".") -> None:
@@ -36,16 +39,17 @@ def say_what_was_kept(folder: Path | str = ".") -> None:
 
 
 def _fetched_since(folder, name, merge, courses) -> bool:
-    """Whether the file was the course's to the letter after the merge, now or in a commit."""
+    """Whether the file was the course's to the letter after the merge, now or in a commit; or the course has it no more."""
     theirs = _git(folder, "rev-parse", f"{courses}:./{name}").strip()
     now = _git(folder, "hash-object", "--", name).strip()
-    return theirs in (now, *_git(folder, "log", "--raw", "--no-abbrev", "--format=", f"{merge}..HEAD", "--", name).split())
+    return theirs in ("", now, *_git(folder, "log", "--raw", "--no-abbrev", "--format=", f"{merge}..HEAD", "--", name).split())
 
 
 def _git(folder, *arguments, status=0) -> str:
     """What git printed, or nothing where it is missing or ended otherwise than with ``status``."""
     try:
-        ended = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, encoding="utf-8", timeout=10)
+        ended = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, encoding="utf-8", errors="replace",
+                               timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return ended.stdout if ended.returncode == status else ""

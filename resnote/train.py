@@ -19,6 +19,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -86,10 +87,18 @@ class Console:
 # --- the command -------------------------------------------------------------------------------
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+def main(arguments: list[str] | None = None, leave: Callable[[int], object] = lambda code: None) -> int:
+    """Run the command; its exit code.
+
+    ``leave`` is called with the code where another process of the run is gone. Whatever is freed after that may wait for
+    what that process still owes: so the program ends there, by ``os._exit``.
+    """
     rank = int(os.environ.get("RANK", 0))
     console = Console()
+
+    def say(words):
+        print(f"{chr(13) + chr(27) + '[K' if console.live else ''}{words}", file=sys.stderr, flush=True)
+
     with ExitStack() as last_word:
         try:
             options, settings = parsed(arguments)
@@ -109,13 +118,15 @@ def main(arguments: list[str] | None = None) -> int:
         except (RuntimeError, ValueError) as error:
             if "WORLD_SIZE" not in os.environ or not _of_processes(error):
                 raise
-            rank, code = 0, 1           # every process that is left says so: the first may be the one that is gone
-            words = (f"Another process of this run is gone, or cannot be reached ({str(error).splitlines()[0][:200]}). Start the run "
-                     "again, with --resume where it had an --output; the number of processes may be another one.")
+            # Every process that is left says so: the first may be the one that is gone.
+            say(f"Another process of this run is gone, or cannot be reached ({str(error).splitlines()[0][:200]}). Start the run "
+                "again, with --resume where it had an --output; the number of processes may be another one.")
+            leave(1)                    # here, where the error still holds all that computed
+            return 1
         else:
             return 0
         if rank == 0:
-            print(f"{chr(13) + chr(27) + '[K' if console.live else ''}{words}", file=sys.stderr, flush=True)
+            say(words)
         return code
 
 
@@ -242,4 +253,4 @@ def _number(text: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(leave=os._exit))

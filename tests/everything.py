@@ -20,14 +20,16 @@ PYTEST = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup"]
 # The longest first: the pages, which are one group of tests, then lessons. After them there are always short ones to fill the gaps.
 LESSONS = ["04_batch_norm_training", "05_batch_norm_inference", "02_residual_block", "01_plain_networks", "06_resnet", "03_bottleneck",
            "00_start_here"]
+PAGES = "tests/browser/test_pages.py"
+BROWSER = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "browser").glob("test_*.py"))     # pytest would drop PAGES beside its folder
 PARTS = {
     "lint": [sys.executable, "-m", "ruff", "check"],
     "unit tests": [*PYTEST, "tests/unit"],
     # A cell may take six times as long as the slowest took on a slow machine.
     "lessons, kernel and browser": [
         *PYTEST, "--no-loadscope-reorder", "--durations", "12", "--nbval", "--nbval-current-env", "--again", "--nbval-cell-timeout", "150",
-        "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", "tests/browser/test_pages.py",
-        *(f"notebooks/{lesson}.ipynb" for lesson in LESSONS), "tests/browser", "tests/kernel"],
+        "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", PAGES, *(f"notebooks/{lesson}.ipynb" for lesson in LESSONS),
+        *(path for path in BROWSER if path != PAGES), "tests/kernel"],
 }
 BEHIND_THE_BLOCK = "lessons, kernel and browser"    # no Python there reaches the network
 

@@ -58,24 +58,30 @@ class Cell:
     trains: bool = False
     seconds: float = 0.0
 
-    def note(self, margin: float, where: str) -> None:
-        self.held &= margin >= 0
-        self.margins[where] = min(margin, self.margins.get(where, math.inf))
+    def note(self, comparisons) -> None:
+        """Take the margins of comparisons, (its words, a function that measures it), up to the first that does not hold."""
+        for where, margin in comparisons:
+            margin = margin()
+            self.margins[where] = min(margin, self.margins.get(where, math.inf))
+            if margin < 0:
+                self.held = False
+                break
 
 
 # --- margins: assert statements rewritten into measurements ----------------------------------------
 
 
 class Measure(ast.NodeTransformer):
-    """assert test → _note(margin of test, "test"); comparisons inside all(…), any(…), and, or, not are measured, too.
+    """assert test → _note([("test", its margin)]); comparisons inside all(…), any(…), and, or, not are measured, too.
 
-    ``assert a and b`` is two assertions.
+    Of ``assert a and b`` both are noted by themselves, and b only where a holds.
     """
 
     def visit_Assert(self, node):
         together = isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And)
-        return [ast.copy_location(ast.Expr(_call("_note", self.margin(test), ast.Constant(ast.unparse(test)))), node)
-                for test in (node.test.values if together else [node.test])]
+        parts = [ast.Tuple([ast.Constant(ast.unparse(test)), _lazy(self.margin(test))], ast.Load())
+                 for test in (node.test.values if together else [node.test])]
+        return ast.copy_location(ast.Expr(_call("_note", ast.List(parts, ast.Load()))), node)
 
     def margin(self, test):
         match test:
@@ -216,7 +222,7 @@ def run_lesson(path: Path, wanted: str | None) -> dict[str, Cell]:
         try:
             exec(compile(tree, str(file), "exec"), space)
         except Exception as error:                      # assert_close and the like, or what follows from an earlier failure
-            result.note(-math.inf, f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}")
+            result.note([(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}", lambda: -math.inf)])
         result.trains, result.seconds = len(trained) > before, time.perf_counter() - start
         if asserts(cell.source) or not result.held or result.seconds > 1:
             results[cell.id] = result
@@ -295,8 +301,8 @@ def report(lessons, kinds, seconds) -> str:
 HEADING = """# The same truth on other machines
 
 Made by `python tools/elsewhere.py --table docs/other-machines.md`; the program's first lines say what its runs are.
-A margin is how far the tightest comparison of a cell was from being false, in the comparison's own units: shares of
-errors for most. "No number" stands for cells whose assertions compare no numbers that could come close.
+A margin is how far the tightest comparison of a cell was from being false, of those that differ between runs, in the
+comparison's own units: shares of errors for most. "No number" stands for cells whose assertions compare no numbers that could come close.
 
 """
 

@@ -37,9 +37,11 @@ SUBMISSIONS = {
 
 
 def run(*command: str, cwd: Path) -> str:
-    """What a command printed, by the programs of this Python's environment."""
+    """What a command printed, by the programs of this Python's environment; shown, too, where it failed."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(command, cwd=cwd, env=os.environ | {"PATH": path}, capture_output=True, text=True, encoding="utf-8")
+    if done.returncode:
+        print(f"{' '.join(command)} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}", flush=True)
     return done.stdout + done.stderr
 
 

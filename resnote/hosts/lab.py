@@ -17,8 +17,8 @@ from resnote.hosts.saved import KeepsStill, bundle
 # One width for every label and one for every control, so that the tracks line up.
 _STYLE = {"description_width": "120px"}
 _LAYOUT = {"width": "auto", "max_width": "440px", "height": "28px", "margin": "2px"}
-HOW_IT_MOVES = ('<p style="color:var(--jp-content-font-color2,#555)">This is a still. Its controls appear when the import cell and '
-                "this cell are run where Jupyter widgets are shown: JupyterLab, Notebook 7, nbclassic.</p>")
+HOW_IT_MOVES = ('<p style="color:var(--jp-content-font-color2,#555)">This is a still. Its controls appear when the lesson’s first cells '
+                "and this cell are run where Jupyter widgets are shown: JupyterLab, Notebook 7, nbclassic.</p>")
 
 
 def make(control) -> widgets.Widget:

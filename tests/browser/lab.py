@@ -142,19 +142,19 @@ def open_notebook(page: Page, lab: Lab, path: str, theme: str = "light", timeout
     A page that shows this lab already opens it there, where its other notebooks are closed and their kernels ended:
     JupyterLab itself takes longer to start than all else.
     """
-    notebook = Notebook(page)
-    page.on("pageerror", lambda error: notebook.page_errors.append(str(error)))
-    if page.url.startswith(lab.url):
+    notebook, here = Notebook(page), page.url.startswith(lab.url)
+    if here:
         page.evaluate(
-            """async path => {
+            """async () => {
                 for (const panel of [...jupyterapp.shell.widgets('main')]) {
                     await panel.sessionContext?.shutdown();
                     panel.dispose();
                 }
-                await jupyterapp.commands.execute('docmanager:open', {path});
-            }""",
-            path,
+            }"""
         )
+    page.on("pageerror", lambda error: notebook.page_errors.append(str(error)))
+    if here:
+        page.evaluate("path => jupyterapp.commands.execute('docmanager:open', {path}).then(() => {})", path)
     else:
         page.goto(f"{lab.url}/lab/tree/{quote(path)}?token={lab.token}&reset", wait_until="commit")
     page.wait_for_function(

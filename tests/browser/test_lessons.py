@@ -343,16 +343,16 @@ def test_every_text_of_a_still_stands_out(lesson, browser):
 
 @light
 @pytest.mark.parametrize("lesson", about(["00_start_here"]), indirect=True)
-def test_keys_that_move_a_slider_reach_no_command_of_the_front_end_and_other_keys_do(notebook, lesson):
+def test_keys_that_move_a_slider_reach_no_command_of_the_front_end_and_other_keys_do(notebook, lesson, request):
     """Notebook 7 binds → and Home in a notebook; here JupyterLab is given such bindings."""
     notebook.page.evaluate(
         """() => {
             window.taken = [];
-            for (const key of ['ArrowRight', 'ArrowUp', 'Home', 'Shift Enter']) {
-                jupyterapp.commands.addCommand(`test:${key}`, {execute: () => taken.push(key)});
-                jupyterapp.commands.addKeyBinding({command: `test:${key}`, keys: [key], selector: '.jp-Notebook'});
-            }
+            window.bound = ['ArrowRight', 'ArrowUp', 'Home', 'Shift Enter'].flatMap(key => [
+                jupyterapp.commands.addCommand(`test:${key}`, {execute: () => taken.push(key)}),
+                jupyterapp.commands.addKeyBinding({command: `test:${key}`, keys: [key], selector: '.jp-Notebook'})]);
         }""")
+    request.addfinalizer(lambda: notebook.page.evaluate("bound.forEach(each => each.dispose())"))
     slider = ExplorerPage(notebook, EXPLORERS[lesson]).slider("slope")
     for key, value in (("ArrowRight", "2"), ("ArrowUp", "3"), ("Home", "−5")):
         slider.press(key)

@@ -125,7 +125,9 @@ def test_a_lesson_that_was_run_and_saved_opens_again_on_the_same_server_and_on_a
         assert not is_trusted(notebook)
         assert_stills(notebook, lesson, "new_server_untrusted")
         trust(notebook)
-        notebook = reopen(other, page=notebook.page)
+        notebook.page.close()
+        other.stop_kernels()
+        notebook = reopen(other)
         assert is_trusted(notebook)
         assert_stills(notebook, lesson, "new_server_trusted")
 

@@ -29,6 +29,7 @@ def least(cell):
 @pytest.mark.parametrize("test, margin", [
     ("1 < 3", 2), ("3 > 1.5", 1.5), ("3 < 1", -2), ("0 < 0.25 < 1", 0.25), ("1 <= 1", 0), ("all(x < 5 for x in (1, 4))", 1),
     ("any(x < 5 for x in (1, 4, 9))", 4), ("1 < 3 and 4 > 1", 2), ("1 < 3 or 9 < 5", 2), ("not 1 > 3", 2),
+    ("not (1 < 3 and 4 > 5)", 1), ("all(0 < x and x < 9 for x in (1, 4))", 1),
     ("2 == 2 < 5", 3), ("'a' in 'cat'", math.inf), ("2 == 3", -math.inf), ("{1} < {1, 2}", math.inf),
     ("all(x > 0 for x in ())", math.inf)])
 def test_a_margin_is_how_far_the_tightest_comparison_is_from_being_false(test, margin):
@@ -45,6 +46,7 @@ def test_the_smallest_margin_of_each_comparison_is_kept_and_a_failure_stops_noth
     cell = measured("assert 1 < 9\nfor x in (3, 5):\n    assert x < 4\nassert 0 < 2")
     assert (cell.held, cell.margins) == (False, {"1 < 9": 8, "x < 4": -1, "0 < 2": 2})
     assert measured("assert 1 < 9 and 2 < 4").margins == {"1 < 9": 8, "2 < 4": 2}
+    assert measured("assert 2 < 1 and () [0] > 1\nassert 1 < 4").margins == {"2 < 1": -1, "1 < 4": 3}
 
 
 def test_what_is_the_same_in_all_runs_hides_no_margin_that_differs_and_no_failure():

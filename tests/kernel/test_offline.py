@@ -44,7 +44,8 @@ def test_every_part_is_run_and_those_that_failed_are_named_at_the_end(codes, mon
 def test_make_test_runs_every_lesson_and_every_test():
     ran = [argument for command in everything.PARTS.values() for argument in command]
     assert {f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")} <= set(ran)
-    assert {f"tests/{path.parent.name}" for path in (ROOT / "tests").glob("*/test_*.py")} <= set(ran)
+    for path in (ROOT / "tests").glob("*/test_*.py"):
+        assert {f"tests/{path.parent.name}", f"tests/{path.parent.name}/{path.name}"} & set(ran), path
 
 
 def test_the_block_reaches_a_notebooks_kernel(tmp_path, monkeypatch):

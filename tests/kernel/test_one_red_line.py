@@ -163,6 +163,7 @@ def test_each_training_of_the_lessons_is_interrupted_and_each_cell_without_one_i
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     listed = subprocess.run([sys.executable, "-m", "pytest", "--collect-only", "-q", "--nbval", "--again", "notebooks"], cwd=ROOT,
                             capture_output=True, text=True, encoding="utf-8").stdout
+    assert set(re.findall(r"notebooks/(\d\d)_\w+\.ipynb::\S+-interrupted", listed)) == {"01", "02", "03", "04", "05", "06"}
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         for cell in nbformat.read(path, 4).cells:
             if cell.cell_type == "code":

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_runs import SMALL, TINY, same, threads, weights  # noqa: F401
 
 from resnote import train
@@ -19,6 +20,14 @@ from resnote.runs import Run, Settings
 from resnote.train import main
 
 ROOT = Path(__file__).parents[2]
+forks = pytest.mark.skipif(sys.platform != "linux" or torch.cuda.is_available(), reason="a process that has computed may be forked on Linux's CPUs only")
+
+
+def forked(target, *arguments):
+    """A copy of this process, which has loaded torch already, that runs ``target``."""
+    process = multiprocessing.get_context("fork").Process(target=target, args=arguments, daemon=True)
+    process.start()
+    return process
 
 
 def test_an_interrupt_ends_it_after_its_step_and_it_goes_on_from_there(tmp_path):
@@ -34,17 +43,17 @@ def test_an_interrupt_ends_it_after_its_step_and_it_goes_on_from_there(tmp_path)
     assert len(load(tmp_path / "checkpoint.pt")["loss"]) == load(tmp_path / "checkpoint.pt")["step"] > 4
 
 
+@forks
 def test_kills_at_any_moment_leave_a_readable_checkpoint_and_the_same_end(tmp_path):
     """A few kills here; benchmarks/command.py does twenty."""
     arguments = [*TINY, "--epochs", "20", "--checkpoint-every", "1", "--resume", "--output"]
     assert main([*arguments, str(tmp_path / "whole")]) == 0
     checkpoint, moments, steps = tmp_path / "killed" / "checkpoint.pt", random.Random(0), [0]
     for _ in range(4):
-        process = FORK.Process(target=main, args=([*arguments, str(tmp_path / "killed")],))
-        process.start()
+        process = forked(main, [*arguments, str(tmp_path / "killed")])
         while process.is_alive() and not (checkpoint.exists() and load(checkpoint)["step"] > steps[-1]):
             time.sleep(0.001)               # until it is in the middle of its work
-        time.sleep(moments.uniform(0, 0.05))
+        time.sleep(moments.uniform(0, 0.02))
         process.kill()
         process.join()
         steps.append(load(checkpoint)["step"])
@@ -52,9 +61,6 @@ def test_kills_at_any_moment_leave_a_readable_checkpoint_and_the_same_end(tmp_pa
     assert main([*arguments, str(tmp_path / "killed")]) == 0
     assert os.listdir(tmp_path / "killed") == ["checkpoint.pt"]
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
-
-
-FORK = multiprocessing.get_context("fork")      # copies of this process, which has loaded torch already
 
 
 def replicas(*arguments, ranks=range(2), port=None):
@@ -68,14 +74,13 @@ def replicas(*arguments, ranks=range(2), port=None):
         os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         sys.exit(main([*TINY, *arguments]))
 
-    processes = [FORK.Process(target=run, args=(rank,)) for rank in ranks]
-    for process in processes:
-        process.start()
+    processes = [forked(run, rank) for rank in ranks]
     for process in processes:
         process.join(240)
     return [process.exitcode for process in processes]
 
 
+@forks
 def test_two_processes_with_shared_batch_norm_learn_what_one_does(tmp_path, capfd):
     assert replicas("--batch-norm", "sync", "--output", str(tmp_path / "two")) == [0, 0]
     out = capfd.readouterr().out
@@ -86,6 +91,7 @@ def test_two_processes_with_shared_batch_norm_learn_what_one_does(tmp_path, capf
     assert one["loss"][0] == pytest.approx(two["loss"][0], rel=1e-6)
 
 
+@forks
 def test_replicas_with_their_own_batch_norm_see_other_statistics_and_another_loss(tmp_path):
     assert replicas("--batch-norm", "own", "--output", str(tmp_path / "two")) == [0, 0]
     assert main([*TINY, "--output", str(tmp_path / "one")]) == 0
@@ -110,6 +116,7 @@ def test_a_process_that_is_killed_ends_the_run_with_a_sentence_and_one_process_g
     assert run.step == step + 1 > 8
 
 
+@forks
 def test_a_port_that_is_taken_gets_a_sentence(capfd):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

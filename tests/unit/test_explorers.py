@@ -165,5 +165,5 @@ sys.exit(bool({{"torch", "ipywidgets", "anywidget", "numpy"}} & set(sys.modules)
 
 def test_where_no_widget_is_shown_a_sentence_says_where_the_still_moves_but_not_on_a_page_which_has_its_own():
     explorer = BottleneckExplorer()
-    said = "This is a still. Its controls appear when the import cell and this cell are run"
+    said = "This is a still. Its controls appear when the lesson’s first cells and this cell are run"
     assert said in explorer._repr_mimebundle_()["text/html"] and said not in explorer.still(explorer.numbers(explorer.start))

@@ -6,6 +6,7 @@ What needs processes of their own, interrupts, kills and `torchrun`, is in tests
 import os
 import re
 import signal
+import weakref
 from contextlib import contextmanager
 
 import numpy as np
@@ -208,6 +209,29 @@ def test_cifar_10_and_fashion_mnist_are_trained_from_their_folders_and_a_half_co
         (folder / name).write_bytes((folder / name).read_bytes()[:-1])
         assert main(["--data", data, "--folder", str(folder), *small]) == 2
         assert name in (err := capsys.readouterr().err) and err.count("\n") == 1
+
+
+def test_where_another_process_is_gone_the_sentence_is_said_before_anything_of_the_run_is_freed(monkeypatch, capsys):
+    """To free a network that was shared can wait for what that process still owes; torchrun then ends this one by force."""
+    alive, left = [], []
+
+    def shared(*_):
+        network = SmallNet("plain", 8)
+        alive.append(weakref.ref(network))
+        raise RuntimeError("[gloo] Connection closed by peer")
+
+    @contextmanager
+    def joined():
+        yield runs.Processes()
+
+    def leave(code):
+        left.append((code, alive[0]() is not None, capsys.readouterr().err[:40]))
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(train, "joined", joined)
+    monkeypatch.setattr(train, "_train", shared)
+    assert main(TINY, leave) == 1 and alive[0]() is None
+    assert left == [(1, True, "Another process of this run is gone, or ")]
 
 
 def test_a_request_to_end_that_comes_while_a_process_ends_does_not_cut_its_last_sentence(tmp_path, capsys, monkeypatch):
