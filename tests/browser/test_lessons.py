@@ -121,11 +121,11 @@ def one_of_each_kind(kind):
 
 @light                                  # a theme changes colours only
 def test_a_control_of_each_kind_goes_from_end_to_end_and_shows_its_state_without_flicker(notebook, lesson):
-    """A slider goes to its end by keyboard, and back by mouse. In lesson 03, all controls."""
+    """A slider goes to its end by keyboard, and back by mouse."""
     explorer = ExplorerPage(notebook, EXPLORERS[lesson])
     start = next(iter(explorer.kind.presets.values()))
     with watch_flicker(explorer.output) as flicker:
-        for field, control in explorer.kind.controls.items() if lesson == "03_bottleneck" else one_of_each_kind(explorer.kind):
+        for field, control in one_of_each_kind(explorer.kind):
             places = control.positions
             if isinstance(control, Slider | Steps):
                 slider = explorer.slider(field)
