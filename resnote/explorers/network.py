@@ -84,7 +84,7 @@ def totals_table(numbers: Numbers) -> str:
               format_bytes(counted.training_bytes(state.batch))))
     rows = "".join(f'<tr><th scope="row" style="text-align:left;font-weight:normal">{name}</th><td style="text-align:right">{value}</td></tr>'
                    for name, value in cells)
-    return (f'<div {SCROLLS}><table class="resnote-totals" style="border-collapse:collapse;table-layout:fixed;width:100%;min-width:420px;'
+    return (f'<div {SCROLLS}><table class="resnote-totals" style="border-collapse:collapse;table-layout:fixed;width:100%;'
             f'max-width:{2 * WIDTH}px;font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums"><tbody>{rows}</tbody></table></div>')
 
 

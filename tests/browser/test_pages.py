@@ -172,6 +172,13 @@ def test_axe_finds_nothing_in_light_nor_dark_and_no_page_is_wider_than_its_windo
     page.emulate_media(color_scheme="light")
 
 
+def test_on_a_phone_the_numbers_of_a_network_are_in_view(opened):
+    page = opened("06_resnet")
+    page.set_viewport_size({"width": 360, "height": 700})
+    assert page.locator(".explorer td").evaluate_all("all => all.every(each => each.getBoundingClientRect().right <= innerWidth)")
+    page.set_viewport_size({"width": 1400, "height": 1000})
+
+
 def test_the_way_through_the_course_leads_on(opened):
     page = opened("index")
     page.get_by_role("link", name="00 · Start here").first.click()
