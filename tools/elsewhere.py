@@ -248,11 +248,16 @@ class Runs:
         """For each listed cell: its id, runs in which it held, runs, smallest margin, in which comparison and run."""
         for cell in dict.fromkeys(cell for run in self.runs.values() for cell in run):
             found = {name: run[cell] for name, run in self.runs.items() if cell in run}
-            held, margins = sum(f.held for f in found.values()), [(m, where, name) for name, f in found.items() for where, m in f.margins.items()]
-            varies = {where for _, where, _ in margins if len({m for m, other, _ in margins if other == where}) > 1}
-            if margins and (varies or held < len(found) or any(f.trains for f in found.values())):
-                told = [each for each in margins if each[1] in varies] if varies and held == len(found) else margins
-                yield cell, held, len(found), *min(told, key=lambda each: each[0])
+            held, margins = sum(f.held for f in found.values()), {}         # of each comparison, its margin in each run
+            for name, result in found.items():
+                for where, margin in result.margins.items():
+                    margins.setdefault(where, {})[name] = margin
+            varying = {where: runs for where, runs in margins.items() if len(set(runs.values())) > 1}
+            if margins and (varying or held < len(found) or any(f.trains for f in found.values())):
+                told = varying if varying and held == len(found) else margins
+                margin, where, name = min(((m, where, name) for where, runs in told.items() for name, m in runs.items()),
+                                          key=lambda each: each[0])
+                yield cell, held, len(found), margin, where, name
 
 
 def start(path, kind, number, cell) -> dict[str, Cell]:

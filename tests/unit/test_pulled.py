@@ -10,7 +10,6 @@ from resnote import pulled
 from resnote.pulled import kept_notebooks, say_what_was_kept
 
 
-
 def version_of_git():
     said = subprocess.run(["git", "--version"], capture_output=True, text=True).stdout if shutil.which("git") else ""
     return tuple(map(int, re.findall(r"\d+", said)[:2]))
