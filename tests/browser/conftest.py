@@ -15,9 +15,11 @@ import nbformat
 import pytest
 from lab import CHROMIUM, Notebook, launch_chromium, open_notebook, running_lab, screenshot
 from page import SCREENSHOTS
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from save_notebooks import NOTEBOOKS
 from web import FEW
+
+expect.set_options(timeout=30_000)      # the usual five seconds are short on a machine that is busy
 
 
 @pytest.fixture(scope="session")

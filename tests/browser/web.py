@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -32,6 +33,15 @@ def positions(kind, field: str) -> list:
     return list(FEW.get(table, {}).get(name, kind.controls[field].positions))
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128        # a page and its worker open more than the usual five at once, and then wait seconds for another try
+
+    def handle_error(self, request, address):
+        """A reader who leaves a page breaks off what it still loads; all else is told."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, address)
+
+
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
@@ -40,7 +50,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """A plain web server on 127.0.0.1; its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))
+    server = _Server(("127.0.0.1", 0), partial(_Quiet, directory=folder))
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
