@@ -1,6 +1,7 @@
 # make lab        JupyterLab on the first lesson
 # make check      unit tests, but for the thorough ones, and lint: no browser, no kernel
-# make test       everything that CI runs
+# make test       the same, and every lesson, one of them in JupyterLab, its page, and the kernel
+# make thorough   everything that CI runs: also what goes through many cases, and every lesson and page in a browser
 # make notebooks  run every lesson again and save it
 # make site       the lessons as static pages, in site/
 # make bench      benchmarks, each against what a user would do instead
@@ -13,7 +14,7 @@ JUPYTER_FLAGS ?=
 # Jupyter refuses to run as root (a container, say) unless told to.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab check test notebooks site bench clean
+.PHONY: lab check test thorough notebooks site bench clean
 
 FIRST_LESSON := 00_start_here.ipynb
 
@@ -26,7 +27,10 @@ check: .venv/test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not thorough' tests/unit
 
 test: .venv/test
-	$(BIN)/python tests/everything.py
+	$(BIN)/python tests/parts.py
+
+thorough: .venv/test
+	$(BIN)/python tests/parts.py --thorough
 
 notebooks: .venv/test
 	$(BIN)/python tools/save_notebooks.py

@@ -32,14 +32,20 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def site(pages, tmp_path_factory):
-    """The folder that `make site` writes."""
+def site(pages):
+    """The folder that `make site` writes, without the tables."""
     from browser_python import write_python
-    from tables import write_tables
 
     write_python(pages / "python")
-    write_tables(pages / "python", FEW, tmp_path_factory.mktemp("kept") if FEW else None)
     return pages
+
+
+@pytest.fixture(scope="session")
+def tables(site, tmp_path_factory):
+    """What the explorers of lessons 01 and 05 read on their pages, written into `site`."""
+    from tables import write_tables
+
+    write_tables(site / "python", FEW, tmp_path_factory.mktemp("kept") if FEW else None)
 
 
 @pytest.fixture(scope="session")

@@ -43,8 +43,9 @@ def sources(lesson):
 
 
 def about(names):
-    """Lessons as parameters; tests of one lesson share a worker, where it is opened once."""
-    return [pytest.param(name, marks=pytest.mark.subject(name, needs=[EXPLORERS[name].__name__])) for name in names]
+    """Lessons as parameters; tests of one lesson share a worker, where it is opened once. Lesson 03 stands for all where time is short."""
+    return [pytest.param(name, marks=[pytest.mark.subject(name, needs=[EXPLORERS[name].__name__]),
+                                      *([] if name == "03_bottleneck" else [pytest.mark.thorough])]) for name in names]
 
 
 @pytest.fixture(params=about(EXPLORERS))
@@ -174,6 +175,7 @@ def test_an_accessibility_engine_objects_to_nothing(notebook, lesson):
     assert [(rule["id"], node["html"]) for rule in report["violations"] for node in rule["nodes"]] == []
 
 
+@pytest.mark.thorough
 def test_every_text_stands_out_from_what_lies_below_it(notebook, lesson, theme):
     screenshot(notebook.page, SCREENSHOTS / f"{lesson}_{theme}.png")
     found = contrasts(notebook.page.locator(SHOWN))
@@ -232,6 +234,7 @@ def test_the_line_that_is_read_out_stays_while_its_words_change(notebook, lesson
     assert region.evaluate("region => region.before === true")
 
 
+@pytest.mark.thorough
 @light
 @lessons_01_and_03                      # the slowest and the largest
 def test_a_hand_that_moves_fast_leaves_the_state_of_where_it_stopped(notebook, lesson):
@@ -246,6 +249,7 @@ def test_a_hand_that_moves_fast_leaves_the_state_of_where_it_stopped(notebook, l
         explorer.assert_shows(replace(start, **{field: stopped}))
 
 
+@pytest.mark.thorough
 @light
 def test_in_a_narrow_window_nothing_is_cut_off(notebook, lesson):
     page, wide = notebook.page, notebook.page.viewport_size
@@ -329,6 +333,7 @@ def test_kernel_interrupt_ends_a_training_without_a_traceback_and_the_next_asser
     notebook.settle()
 
 
+@pytest.mark.thorough
 def test_every_text_of_a_still_stands_out(lesson, browser):
     """A still is an image, which no theme reaches; here it is opened as a drawing."""
     notebook = nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", 4)
@@ -368,6 +373,7 @@ def test_keys_that_move_a_slider_reach_no_command_of_the_front_end_and_other_key
 # --- lesson 03: settings that no slider of the others has --------------------------------------
 
 
+@pytest.mark.thorough
 @light
 @lesson_03
 def test_presets_follow_an_illegal_setting_and_every_switch_and_shortcut_counts(notebook):
@@ -394,6 +400,7 @@ def test_presets_follow_an_illegal_setting_and_every_switch_and_shortcut_counts(
             explorer.assert_shows(state)
 
 
+@pytest.mark.thorough
 @light
 @lesson_03
 @pytest.mark.parametrize("typed, becomes", [("0", 1), ("-1", 1), ("1000000", 512), ("many", 256), ("", 256), ("64", 64)])
@@ -407,6 +414,7 @@ def test_what_is_typed_into_a_readout_ends_as_a_legal_value(notebook, typed, bec
     explorer.assert_shows(bottleneck.State())
 
 
+@pytest.mark.thorough
 @light
 @lesson_03
 def test_no_text_of_a_drawing_is_clipped_at_the_extremes(notebook):

@@ -26,6 +26,15 @@ LESSONS = list(EXPLORERS)
 PAGES = ["index", *LESSONS]
 
 
+def each(names, quick=("index", "03_bottleneck", "BottleneckExplorer")):
+    """Pages or explorers as parameters; those of ``quick`` stand for all where time is short."""
+    return [pytest.param(name, marks=[] if name in quick else pytest.mark.thorough) for name in names]
+
+
+def needs_tables(explorer) -> bool:
+    return explorer.__module__.rpartition(".")[2] in TABLES
+
+
 @pytest.fixture(scope="module")
 def address(site):
     with serving(site) as address:
@@ -33,13 +42,15 @@ def address(site):
 
 
 @pytest.fixture(scope="module")
-def opened(browser, address):
+def opened(browser, address, request):
     """A function (page's name) → page with live explorers, opened once."""
     context, pages = browser.new_context(viewport={"width": 1400, "height": 1000}), {}
     context.grant_permissions(["clipboard-read", "clipboard-write"])
 
     def open_once(name):
         if name not in pages:
+            if name in EXPLORERS and needs_tables(EXPLORERS[name]):
+                request.getfixturevalue("tables")
             page = pages[name] = context.new_page()
             page.asked, page.wrong = [], []
             page.on("request", lambda request: page.asked.append(request.url))
@@ -81,19 +92,22 @@ def questions(kind):
         places = positions(kind, name)
         states += [replace(first, **{name: place}) for place in (places if len(places) <= 15 else [places[0], places[-1]])]
     states += [kind.State(**{name: choose.choice(positions(kind, name)) for name in kind.controls}) for _ in range(40)]
-    module = kind.__module__.rpartition(".")[2]
-    return [{"explorer": kind.__name__, "key": "explorer", "table": module if module in TABLES else None, "positions": {
+    table = kind.__module__.rpartition(".")[2] if needs_tables(kind) else None
+    return [{"explorer": kind.__name__, "key": "explorer", "table": table, "positions": {
         name: control.positions.index(getattr(state, name)) for name, control in kind.controls.items()}} for state in states]
 
 
-@pytest.mark.parametrize("name", [kind.__name__ for kind in EXPLORERS.values()])
-def test_a_page_answers_every_move_with_the_words_and_pictures_of_python_with_torch(opened, name):
-    asked = questions(getattr(explorers, name))
+@pytest.mark.parametrize("name", each([kind.__name__ for kind in EXPLORERS.values()]))
+def test_a_page_answers_every_move_with_the_words_and_pictures_of_python_with_torch(opened, name, request):
+    kind = getattr(explorers, name)
+    if needs_tables(kind):
+        request.getfixturevalue("tables")
+    asked = questions(kind)
     found, expected = in_browser(opened("index"), asked), in_python(asked)
     assert found == expected and len(set(found)) > 10 and not any("problem" in answer for answer in found)
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
+@pytest.mark.parametrize("lesson", each(LESSONS))
 def test_an_explorer_moves_by_keyboard_by_mouse_and_by_presets(opened, lesson):
     explorer = WebExplorer(opened(lesson))
     kind, state = explorer.kind, explorer.kind.setting()
@@ -140,7 +154,7 @@ def test_a_hand_that_moves_fast_leaves_the_picture_of_where_it_stopped(opened):
 # --- questions, exercises, looks -----
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
+@pytest.mark.parametrize("lesson", each(LESSONS))
 def test_every_question_answers_every_guess_and_every_exercise_says_where_to_write(opened, lesson):
     page, module = opened(lesson), import_module(f"resnote.exercises.lesson_{lesson[:2]}")
     guesses, exercises = module.guesses, [name for name, value in vars(module).items() if isinstance(value, Exercise)]
@@ -156,7 +170,7 @@ def test_every_question_answers_every_guess_and_every_exercise_says_where_to_wri
     assert page.locator(".open", has_text=f"{lesson}.ipynb").count() == len(exercises)
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", each(PAGES, quick=("index",)))
 def test_axe_finds_nothing_in_light_nor_dark_and_no_page_is_wider_than_its_window(opened, name):
     page = opened(name)
     for width in (360, 800, 1400):
@@ -172,6 +186,7 @@ def test_axe_finds_nothing_in_light_nor_dark_and_no_page_is_wider_than_its_windo
     page.emulate_media(color_scheme="light")
 
 
+@pytest.mark.thorough
 def test_on_a_phone_the_numbers_of_a_network_are_in_view(opened):
     page = opened("06_resnet")
     page.set_viewport_size({"width": 360, "height": 700})
@@ -285,6 +300,7 @@ def test_from_disk_the_page_says_why_nothing_moves(fresh, site):
     assert page.locator(".question").first.get_by_role("status").inner_text() != ""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("missing", ["Worker", "WebAssembly"])
 def test_a_browser_without_workers_or_webassembly_is_told(fresh, address, missing):
     page = fresh()
@@ -293,6 +309,7 @@ def test_a_browser_without_workers_or_webassembly_is_told(fresh, address, missin
     assert_still(page, "This browser cannot run Python in a page")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("file", ["pyodide.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "web_worker.js"])
 def test_a_file_that_is_missing_or_cut_short_is_told(fresh, address, site, file):
     page, whole = fresh(), (site / "python" / file).read_bytes()
@@ -304,6 +321,7 @@ def test_a_file_that_is_missing_or_cut_short_is_told(fresh, address, site, file)
         page.unroute_all()
 
 
+@pytest.mark.thorough
 def test_a_start_that_failed_can_be_tried_again(fresh, address):
     page = fresh()
     page.route("**/python_stdlib.zip", lambda route: route.abort())
@@ -314,6 +332,7 @@ def test_a_start_that_failed_can_be_tried_again(fresh, address):
     explorer.wait().assert_shows(explorer.kind.setting())
 
 
+@pytest.mark.thorough
 def test_a_reader_who_saves_data_is_asked_first(fresh, address):
     page, asked = fresh(), []
     page.add_init_script("Object.defineProperty(navigator, 'connection', {value: {saveData: true}})")
@@ -327,6 +346,7 @@ def test_a_reader_who_saves_data_is_asked_first(fresh, address):
     assert explorer.box.locator(":focus").count() == 1 and "controls" in explorer.status()
 
 
+@pytest.mark.thorough
 def test_a_worker_that_dies_is_told_and_the_next_move_starts_another(fresh, address):
     page = fresh()
     page.clock.install()
@@ -343,10 +363,10 @@ def test_a_worker_that_dies_is_told_and_the_next_move_starts_another(fresh, addr
 # --- last, when all pages have been used -----
 
 
-def test_no_page_asked_another_host_and_nothing_went_wrong(opened, address):
-    for name in PAGES:
-        page = opened(name)
-        assert [url for url in page.asked if not url.startswith((address, "data:", "blob:"))] == [] and page.wrong == []
+@pytest.mark.parametrize("name", each(PAGES))
+def test_a_page_asked_no_other_host_and_nothing_went_wrong(opened, address, name):
+    page = opened(name)
+    assert [url for url in page.asked if not url.startswith((address, "data:", "blob:"))] == [] and page.wrong == []
 
 
 def test_every_lesson_has_its_page_here():

@@ -17,6 +17,8 @@ from test_lessons import EXPLORERS, about, sources
 
 from resnote.hosts.saved import VIEW
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def lesson(request):

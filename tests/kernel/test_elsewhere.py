@@ -94,6 +94,7 @@ def test_rounding_shakes_weights_by_a_ten_millionth_and_a_seed_changes_what_is_d
     assert not plain["raises"].held
 
 
+@pytest.mark.thorough
 def test_a_cell_alone_is_run_with_the_cells_that_it_needs(tmp_path):
     path = lesson(tmp_path, imports="a = 1", unneeded="raise ValueError", needed="b = a + 1", facts="assert b < 3", other="assert a < 4")
     found = elsewhere.start(path, "as it is", 0, "other,facts")

@@ -1,4 +1,4 @@
-"""`make test` runs all parts, the lessons with the network blocked, and the block holds."""
+"""`make test` and `make thorough` run all parts, the lessons with the network blocked, and the block holds."""
 
 import os
 import re
@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import everything
 import nbformat
+import parts
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -21,28 +21,35 @@ def run(code):
                           capture_output=True, text=True)
 
 
-def test_make_test_runs_the_lessons_behind_the_block(monkeypatch):
+@pytest.mark.parametrize("target, options", [("test", []), ("thorough", ["--thorough"])])
+def test_make_runs_the_lessons_behind_the_block(target, options, monkeypatch):
     """By an absolute path: nbval starts each kernel in another folder, where a relative one would lead nowhere."""
-    recipe = re.search(r"^test:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)[1]
-    assert recipe == "\t$(BIN)/python tests/everything.py\n"
+    recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)[1]
+    assert recipe == f"\t{' '.join(['$(BIN)/python', 'tests/parts.py', *options])}\n"
     started = []
-    monkeypatch.setattr(everything.subprocess, "run", lambda command, *, cwd, env: started.append((command, env)) or SimpleNamespace(returncode=0))
-    assert everything.main([]) == 0
-    (behind,) = (env["PYTHONPATH"] for command, env in started if "--nbval" in command)
+    monkeypatch.setattr(parts.subprocess, "run", lambda command, *, cwd, env: started.append((command, env)) or SimpleNamespace(returncode=0))
+    assert parts.main(options) == 0
+    (command, behind), = ((command, env["PYTHONPATH"]) for command, env in started if "--nbval" in command)
     assert behind.split(os.pathsep)[0] == str(ROOT / "tests" / "offline")
+    assert ("--again" in command, "not thorough" in command) == ((True, False) if options else (False, True))
+
+
+def test_continuous_integration_leaves_nothing_out():
+    assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1] == "REQUIRE_BROWSER=1 make thorough"
+    assert "not thorough" not in (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("codes", [(1, 0, 0), (0, 1, 1), (0, 0, 2)])
 def test_every_part_is_run_and_those_that_failed_are_named_at_the_end(codes, monkeypatch, capsys):
     left = list(codes)
-    monkeypatch.setattr(everything.subprocess, "run", lambda *command, **how: SimpleNamespace(returncode=left.pop(0)))
-    assert everything.main([]) == 1 and left == []
-    failed = [name for name, code in zip(everything.PARTS, codes) if code]
+    monkeypatch.setattr(parts.subprocess, "run", lambda *command, **how: SimpleNamespace(returncode=left.pop(0)))
+    assert parts.main([]) == 1 and left == []
+    failed = [name for name, code in zip(parts.PARTS, codes) if code]
     assert capsys.readouterr().out.splitlines()[-1] == f"FAILED: {', '.join(failed)}"
 
 
-def test_make_test_runs_every_lesson_and_every_test():
-    ran = [argument for command in everything.PARTS.values() for argument in command]
+def test_the_parts_hold_every_lesson_and_every_test():
+    ran = [argument for command in parts.PARTS.values() for argument in command]
     assert {f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")} <= set(ran)
     for path in (ROOT / "tests").glob("*/test_*.py"):
         assert {f"tests/{path.parent.name}", f"tests/{path.parent.name}/{path.name}"} & set(ran), path

@@ -69,6 +69,7 @@ def test_a_cell_that_does_not_end_is_the_one_red_line_and_the_cells_after_it_are
         assert f"not run, since a cell before it did not end: see {name}.ipynb::{name}\n" in ended.summary
 
 
+@pytest.mark.thorough
 def test_without_this_plugin_a_cell_that_turns_the_interrupt_into_a_normal_end_is_green(project):
     """Why the plugin is needed. Where this test fails, nbval has mended it."""
     project.lesson("01_hangs", train=STUBBORN, facts="pass")
@@ -116,12 +117,14 @@ def test_a_broken_explorer_is_one_red_line_in_all_parts_of_a_run(project):
     assert "fails too (ValueError: cannot draw): see test_wave.py::test_draws" in second.summary
 
 
+@pytest.mark.thorough
 def test_where_no_folder_is_named_every_test_is_run(project, monkeypatch):
     monkeypatch.delenv("RED_LINES")
     project.path.joinpath("test_wave.py").write_text(EXPLORER_TESTS, encoding="utf-8")
     assert "2 failed, 1 error" in project.run("test_wave.py").text
 
 
+@pytest.mark.thorough
 def test_tests_that_are_tied_by_their_subjects_run_in_one_worker(project):
     project.path.joinpath("test_tied.py").write_text(
         "import pytest\n" + "\n".join(f"@pytest.mark.subject('{name}', needs={needs})\ndef test_{name}(): pass"
@@ -145,6 +148,7 @@ with Progress(20) as bar:
 FACTS = "assert Run.stopped is None, 'run the training cell again'"
 
 
+@pytest.mark.thorough
 def test_again_means_each_training_after_an_interrupt_and_all_cells_without_one_in_the_same_kernel(project):
     project.lesson("right", train=TRAINING, picture="x = 1", facts=FACTS)
     project.lesson("mute", train=TRAINING, facts="assert bar.total == 20")
@@ -159,6 +163,7 @@ def test_again_means_each_training_after_an_interrupt_and_all_cells_without_one_
         "train-interrupted", "train", "picture", "facts", "picture-again", "facts-again"]
 
 
+@pytest.mark.thorough
 def test_each_training_of_the_lessons_is_interrupted_and_each_cell_without_one_is_run_again(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     listed = subprocess.run([sys.executable, "-m", "pytest", "--collect-only", "-q", "--nbval", "--again", "notebooks"], cwd=ROOT,

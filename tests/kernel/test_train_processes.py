@@ -30,6 +30,7 @@ def forked(target, *arguments):
     return process
 
 
+@pytest.mark.thorough
 def test_an_interrupt_ends_it_after_its_step_and_it_goes_on_from_there(tmp_path):
     command = [sys.executable, "-m", "resnote.train", *TINY, "--epochs", "2000", "--output", str(tmp_path)]
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
@@ -99,6 +100,7 @@ def test_replicas_with_their_own_batch_norm_see_other_statistics_and_another_los
     assert abs(one[0] - two[0]) > 1e-3 * one[0]
 
 
+@pytest.mark.thorough
 def test_a_process_that_is_killed_ends_the_run_with_a_sentence_and_one_process_goes_on(tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "resnote.train"]
     with subprocess.Popen([*torchrun, *TINY, "--batch-norm", "sync", "--epochs", "400", "--output", str(tmp_path)],

@@ -42,6 +42,7 @@ def without_marks(version):
     return version
 
 
+@pytest.mark.thorough
 @lessons
 def test_the_teachers_version_runs_and_its_solutions_get_all_points(path):
     notebook, lesson = opened(path)

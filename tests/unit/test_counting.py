@@ -410,6 +410,7 @@ def test_counting_loads_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.thorough
 def test_two_thousand_counts_leave_nothing_behind():
     counting.bottleneck(256, 64, 256).as_html()
     tracemalloc.start()

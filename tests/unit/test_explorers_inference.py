@@ -16,6 +16,7 @@ from resnote.training import fit
 pytestmark = pytest.mark.subject("InferenceExplorer", needs=["explorers"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("preset", [0, 5])
 def test_every_position_of_every_control_draws(preset):
     assert_every_position_draws(InferenceExplorer(list(InferenceExplorer.presets)[preset]))

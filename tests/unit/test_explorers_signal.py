@@ -15,6 +15,7 @@ from resnote.settings import SettingError
 pytestmark = pytest.mark.subject("SignalExplorer", needs=["explorers"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("preset", [0, 4, 5])
 def test_every_position_of_every_control_draws(preset):
     assert_every_position_draws(SignalExplorer(list(SignalExplorer.presets)[preset]))

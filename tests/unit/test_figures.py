@@ -170,6 +170,7 @@ def test_a_picture_does_not_depend_on_the_readers_style_and_leaves_it_as_it_was(
             assert dict(matplotlib.rcParams) == readers
 
 
+@pytest.mark.thorough
 @every_figure
 def test_a_tensor_is_drawn_as_the_same_numbers_in_a_list_are_and_without_a_warning(figure):
     with warnings.catch_warnings():

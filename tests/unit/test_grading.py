@@ -28,6 +28,7 @@ def he_std(kernel_size, in_channels):
     return (2 / (kernel_size**2 * in_channels)) ** 0.5
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name, answer", [(name, answer) for name, answers in RIGHT.items() for answer in answers])
 def test_an_unusual_right_answer_agrees_on_hidden_cases(name, answer):
@@ -80,6 +81,7 @@ def test_a_right_answer_is_right_for_every_seed(name):
 WITHOUT = ("find_bug",)     # its check draws nothing
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", EXERCISES)
 def test_hidden_cases_follow_from_the_seed_and_differ_between_seeds(name, monkeypatch):
     """They are the tensors and numbers that the answer is called with; for modules, what their layers then see."""
@@ -207,6 +209,7 @@ def test_what_an_answer_started_ends_with_it(tmp_path):
         assert time.monotonic() - start < 30
 
 
+@pytest.mark.thorough
 @forks
 def test_limits_that_are_lower_already_stay(tmp_path):
     code = ("import resource, sys; from resnote.exercises import lesson_01; from resnote.grading.apart import LARGEST_FILE; "

@@ -33,7 +33,8 @@ def test_the_closed_form_gives_the_published_numbers(architecture):
     assert counted.parameters == parameters and round(counted.macs / 1e9, 3) == giga_macs
 
 
-@published
+@pytest.mark.parametrize("architecture", [pytest.param(a, id=f"{a.name} {a.version}", marks=[] if a.depth < 100 else pytest.mark.thorough)
+                                          for a in PUBLISHED])
 def test_the_module_has_the_parameters_and_does_the_work_that_are_counted(architecture):
     network = on_meta(architecture)
     assert sum(p.numel() for p in network.parameters()) == count(architecture).parameters

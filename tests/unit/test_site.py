@@ -83,6 +83,7 @@ def test_a_package_of_another_hash_and_a_missing_npm_are_refused_in_words(tmp_pa
         browser_python.fetched(tmp_path / "empty")
 
 
+@pytest.mark.thorough
 def test_tables_are_made_once_and_hold_what_the_explorers_show(tmp_path, monkeypatch):
     """With all settings but a few left out, which would take a minute."""
     only = {"signal": {"activations": ("tanh",), "gains": ("1.2",)}, "inference": {"momenta": ("0.3",), "batch_sizes": (128,)}}

@@ -1,8 +1,9 @@
-"""Everything that CI runs, part by part: each is run, also after one that failed, and at the end it is said which did.
+"""The tests, part by part: each part is run, also after one that failed, and at the end it is said which did.
 
-    python tests/everything.py [option of pytest ...]
+    python tests/parts.py [--thorough] [option of pytest ...]
 
-The lessons, the kernel's tests and the browser's are one part, so that two processors are busy to its end.
+The lessons, the kernel's tests and the browser's are one part, so that two processors are busy to its end. Without
+``--thorough`` no test runs that is marked `thorough`, and no cell of a lesson runs twice.
 """
 
 from __future__ import annotations
@@ -27,15 +28,17 @@ PARTS = {
     "unit tests": [*PYTEST, "tests/unit"],
     # A cell may take six times as long as the slowest took on a slow machine.
     "lessons, kernel and browser": [
-        *PYTEST, "--no-loadscope-reorder", "--durations", "12", "--nbval", "--nbval-current-env", "--again", "--nbval-cell-timeout", "150",
+        *PYTEST, "--no-loadscope-reorder", "--durations", "12", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "150",
         "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", PAGES, *(f"notebooks/{lesson}.ipynb" for lesson in LESSONS),
         *(path for path in BROWSER if path != PAGES), "tests/kernel"],
 }
+QUICK = ("-m", "not thorough")
 BEHIND_THE_BLOCK = "lessons, kernel and browser"    # no Python there reaches the network
 
 
 def main(options: list[str]) -> int:
-    failed, taken = [], []
+    failed, taken, thorough = [], [], "--thorough" in options
+    options = [*(() if thorough else QUICK), *(option for option in options if option != "--thorough")]
     with tempfile.TemporaryDirectory(prefix="red-lines-") as red_lines:
         for name, command in PARTS.items():
             environment = os.environ | {"RED_LINES": red_lines}
@@ -44,7 +47,8 @@ def main(options: list[str]) -> int:
                 environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
             print(f"\n== {name}", flush=True)
             began = time.monotonic()
-            code = subprocess.run([*command, *(options if "pytest" in command else ())], cwd=ROOT, env=environment).returncode
+            more = [*(["--again"] if thorough and "--nbval" in command else ()), *(options if "pytest" in command else ())]
+            code = subprocess.run([*command, *more], cwd=ROOT, env=environment).returncode
             taken.append(f"{name} {time.monotonic() - began:.0f} s")
             failed += [name] * (code != 0)
     print(f"\n{', '.join(taken)}")
