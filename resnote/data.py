@@ -7,6 +7,8 @@ alone. Nothing is downloaded, and nothing that a file asks for is run.
 from __future__ import annotations
 
 import gzip
+import importlib.util
+import json
 import math
 import os
 import pickle
@@ -23,6 +25,7 @@ from torch import Tensor
 
 from resnote.settings import SettingError, check_size
 
+DIGITS_SPLIT = Path(__file__).with_name("digits_split.json")    # the rows of scikit-learn's file, in order
 FASHION_MNIST_FOLDER = "/usr/share/datasets/fashion-mnist"     # where Debian's package puts it
 FASHION_MNIST_CLASSES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 FASHION_MNIST_ADVICE = ("Get the four files again, from https://github.com/zalandoresearch/fashion-mnist or from Debian's package "
@@ -71,15 +74,23 @@ def digits() -> ImageData:
     of both splits, and every call returns the same images in the same order, in tensors of its own.
 
     Source: E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI repository, 1998.
-    """
-    from sklearn.datasets import load_digits  # imported late: it is slow, and cifar10 needs none of it
-    from sklearn.model_selection import train_test_split
 
-    scans = load_digits()
-    train_images, test_images, train_labels, test_labels = train_test_split(
-        scans.images[:, None], scans.target, test_size=0.25, stratify=scans.target, random_state=0)
-    return _scaled("digits", [(train_images, train_labels)], [(test_images, test_labels)],
-                   tuple(map(str, scans.target_names)), brightest=16)
+    They are read from scikit-learn's own file, since to import scikit-learn takes longer than the rest of a lesson's
+    first cell; and their split, which its train_test_split drew, is recorded, so that no version of it draws another.
+    """
+    scans = np.loadtxt(_digits_file(), delimiter=",", dtype=np.float32)
+    split = json.loads(DIGITS_SPLIT.read_text(encoding="utf-8"))
+    train, test = ((scans[rows, :-1].reshape(-1, 1, 8, 8), scans[rows, -1].astype(np.int64)) for rows in (split["train"], split["test"]))
+    return _scaled("digits", [train], [test], tuple("0123456789"), brightest=16)
+
+
+def _digits_file() -> Path:
+    found = importlib.util.find_spec("sklearn")
+    file = found and Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    if not (file and file.is_file()):
+        raise DataError(f"The digits are scikit-learn's, and {file or 'scikit-learn'} is not here. Install the versions that constraints.txt "
+                        "names: pip install -c constraints.txt scikit-learn")
+    return file
 
 
 def fashion_mnist(folder: str | os.PathLike = FASHION_MNIST_FOLDER) -> ImageData:

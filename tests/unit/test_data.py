@@ -10,13 +10,17 @@ import pickle
 import random
 import re
 import socket
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import FrozenInstanceError
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 from torch.testing import assert_close
 
 from resnote.data import CIFAR10_FOLDER, DataError, cifar10, digits, fashion_mnist, first, shrunk
@@ -102,6 +106,31 @@ def test_digits_are_the_same_on_every_call_whatever_was_seeded_or_changed_before
 def test_the_split_is_the_one_that_the_recorded_study_was_made_with(scans):
     assert scans.test_labels[:12].tolist() == [2, 0, 4, 9, 4, 1, 2, 4, 6, 7, 9, 1]
     assert hashlib.sha256(bytes(scans.test_labels.tolist())).hexdigest().startswith("761b0c5b17762fe1")
+
+
+def test_the_recorded_split_is_the_one_that_scikit_learn_draws(scans):
+    source = load_digits()
+    split = train_test_split(source.images, source.target, test_size=0.25, stratify=source.target, random_state=0)
+    train_images, test_images, train_labels, test_labels = split
+    for images, labels, ours, named in ((train_images, train_labels, scans.train_images, scans.train_labels),
+                                        (test_images, test_labels, scans.test_images, scans.test_labels)):
+        assert np.array_equal(originals(ours, scans, 16)[:, 0], images) and named.tolist() == labels.tolist()
+
+
+def test_the_digits_are_read_without_importing_scikit_learn():
+    code = "import sys; from resnote.data import digits; digits(); sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("missing, words", [
+    ("package", "The digits are scikit-learn's, and scikit-learn is not here."),
+    ("file", "The digits are scikit-learn's, and /nowhere/datasets/data/digits.csv.gz is not here.")])
+def test_digits_that_are_not_there_are_asked_for(missing, words, monkeypatch):
+    found = None if missing == "package" else SimpleNamespace(origin="/nowhere/__init__.py")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
+    with pytest.raises(DataError) as refused:
+        digits()
+    assert str(refused.value).replace("\\", "/").startswith(words)
 
 
 def test_digits_leave_every_random_generator_as_it_was():
