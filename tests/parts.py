@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# On two workers, tests of one lesson or one explorer on the same: see one_red_line.py.
-PYTEST = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup"]
+# Tests of one lesson or one explorer run on the same worker: see one_red_line.py.
+PYTEST = [sys.executable, "-m", "pytest", "--dist", "loadgroup", "-n"]
 # The longest first: the pages, which are one group of tests, then lessons. After them there are always short ones to fill the gaps.
 LESSONS = ["04_batch_norm_training", "05_batch_norm_inference", "02_residual_block", "01_plain_networks", "06_resnet", "03_bottleneck",
            "00_start_here"]
@@ -25,10 +25,11 @@ PAGES = "tests/browser/test_pages.py"
 BROWSER = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "browser").glob("test_*.py"))     # pytest would drop PAGES beside its folder
 PARTS = {
     "lint": [sys.executable, "-m", "ruff", "check"],
-    "unit tests": [*PYTEST, "tests/unit"],
-    # A cell may take six times as long as the slowest took on a slow machine.
+    "unit tests": [*PYTEST, "2", "tests/unit"],
+    # Three workers for two processors, since a browser's test waits more than it computes. A cell may take six times as long as
+    # the slowest took on a slow machine.
     "lessons, kernel and browser": [
-        *PYTEST, "--no-loadscope-reorder", "--durations", "12", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "150",
+        *PYTEST, "3", "--no-loadscope-reorder", "--durations", "12", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "150",
         "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", PAGES, *(f"notebooks/{lesson}.ipynb" for lesson in LESSONS),
         *(path for path in BROWSER if path != PAGES), "tests/kernel"],
 }

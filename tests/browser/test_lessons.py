@@ -188,6 +188,7 @@ def test_every_text_stands_out_from_what_lies_below_it(notebook, lesson, theme):
         assert len(found) > 10 and [text for text in found if text[0] < 4.5] == []
 
 
+@pytest.mark.thorough
 @light                                  # a theme changes colours only
 @lessons_01_and_03
 def test_every_control_has_its_label_for_a_name_and_tells_its_value_and_is_reached_by_keyboard(notebook, lesson):

@@ -85,6 +85,7 @@ def run_perturbed(path, kind):
     return elsewhere.run_lesson(path, None)
 
 
+@pytest.mark.thorough
 def test_rounding_shakes_weights_by_a_ten_millionth_and_a_seed_changes_what_is_drawn(tmp_path):
     path = lesson(tmp_path, imports=TRAINED, raises="raise ValueError", weights="assert (weight - 1).abs().max().item() < 1",
                   facts="assert drawn.item() < 9")

@@ -20,6 +20,7 @@ from resnote.runs import Run, Settings
 from resnote.train import main
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.thorough
 forks = pytest.mark.skipif(sys.platform != "linux" or torch.cuda.is_available(), reason="a process that has computed may be forked on Linux's CPUs only")
 
 
@@ -30,7 +31,6 @@ def forked(target, *arguments):
     return process
 
 
-@pytest.mark.thorough
 def test_an_interrupt_ends_it_after_its_step_and_it_goes_on_from_there(tmp_path):
     command = [sys.executable, "-m", "resnote.train", *TINY, "--epochs", "2000", "--output", str(tmp_path)]
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
@@ -100,7 +100,6 @@ def test_replicas_with_their_own_batch_norm_see_other_statistics_and_another_los
     assert abs(one[0] - two[0]) > 1e-3 * one[0]
 
 
-@pytest.mark.thorough
 def test_a_process_that_is_killed_ends_the_run_with_a_sentence_and_one_process_goes_on(tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "resnote.train"]
     with subprocess.Popen([*torchrun, *TINY, "--batch-norm", "sync", "--epochs", "400", "--output", str(tmp_path)],
