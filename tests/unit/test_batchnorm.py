@@ -423,6 +423,7 @@ def network(request):
     return net.eval()
 
 
+@pytest.mark.thorough
 def test_a_trained_network_is_folded_to_one_without_batch_norm_and_with_the_same_scores(network):
     images, labels, before = digits().test_images, digits().test_labels, deepcopy(network.state_dict())
     assert training.error(network, images, labels, statistics="running") < 0.3

@@ -73,6 +73,7 @@ def counted_by_torch(shape, **settings):
     return tuple(output.shape[1:]), sum(p.numel() for p in conv.parameters()), flops.get_total_flops() / 2
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:Using padding='same'", "ignore:Initializing zero-element")
 def test_conv2d_agrees_with_torch_on_legal_and_illegal_settings():
     random = Random(0)
@@ -225,6 +226,7 @@ def are_whole(*numbers):
     return all(type(n) is int and n > 0 for n in numbers)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:Initializing zero-element")
 def test_a_block_is_accepted_where_bare_torch_runs_it_and_refused_where_it_raises_or_broadcasts():
     random = Random(3)

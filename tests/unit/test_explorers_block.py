@@ -14,6 +14,7 @@ from resnote.explorers import BlockExplorer, block
 pytestmark = pytest.mark.subject("BlockExplorer", needs=["explorers"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("preset", [0, 1])
 def test_every_position_of_every_control_draws(preset):
     assert_every_position_draws(BlockExplorer(list(BlockExplorer.presets)[preset]))

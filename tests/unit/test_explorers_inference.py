@@ -31,6 +31,7 @@ def test_the_still_of_every_preset_carries_both_pictures_and_their_alt_text(pres
         assert len(alt) >= 40 and words(next(drawing.iter("title"))) == alt
 
 
+@pytest.mark.thorough
 def test_no_setting_changes_the_size_of_a_picture_or_writes_beside_it():
     explorer = InferenceExplorer()
     for state in random_states(InferenceExplorer, 60):

@@ -87,6 +87,7 @@ def test_a_still_has_both_pictures_and_says_what_is_on_them():
     assert "Image side: from 224 to 256." in live(explorer)
 
 
+@pytest.mark.thorough
 def test_every_position_of_every_control_draws():
     for name, control in NetworkExplorer.controls.items():
         for value in control.positions:

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.subject("NormalizationExplorer", needs=["explorers"])
 TORCH = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "ReLU": torch.relu}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("preset", [0, 1])
 def test_every_position_of_every_control_draws(preset):
     assert_every_position_draws(NormalizationExplorer(list(NormalizationExplorer.presets)[preset]))

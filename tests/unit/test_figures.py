@@ -157,6 +157,7 @@ def test_every_figure_that_a_lesson_draws_is_listed_here():
     assert set(re.findall(r"figures\.(\w+)\(", source)) == EVERY_FIGURE.keys()
 
 
+@pytest.mark.thorough
 @every_figure
 def test_a_picture_does_not_depend_on_the_readers_style_and_leaves_it_as_it_was(figure):
     with matplotlib.rc_context():

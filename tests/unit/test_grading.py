@@ -126,6 +126,7 @@ def runs(pid):
 # --- limits --------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @forks
 def test_an_answer_that_never_ends_is_stopped(tmp_path):
     def for_ever(kernel_size, in_channels):
@@ -143,6 +144,7 @@ def test_an_answer_that_never_ends_is_stopped(tmp_path):
         assert time.monotonic() - start < 30
 
 
+@pytest.mark.thorough
 @forks
 @pytest.mark.parametrize("eat", [lambda *_: [0] * 10**10, lambda *_: torch.zeros(10**10), lambda *_: [bytearray(10**7) for _ in range(10**4)]])
 def test_an_answer_that_eats_memory_stops_with_a_sentence(eat):

@@ -125,6 +125,7 @@ def test_no_cell_scrolls(path):
     assert all(len(cell.source.splitlines()) <= 22 for cell in code_cells(path))
 
 
+@pytest.mark.thorough
 @lessons
 def test_as_a_script_it_keeps_its_prose_as_comments(path):
     script, resources = ScriptExporter().from_filename(path)
@@ -147,6 +148,7 @@ class Images(HTMLParser):
             self.found.append(dict(attrs))
 
 
+@pytest.mark.thorough
 @lessons
 @pytest.mark.subject("pages", needs=["explorers"])
 def test_the_lessons_page_shows_every_picture_with_alt_text_and_fetches_none(path, pages):

@@ -132,6 +132,7 @@ def test_what_training_keeps_is_what_autograd_saves(architecture, size):
     assert sum(kept.values()) == count(architecture, size).saved_for_backward
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("architecture", [resnet(18), resnet(50), resnet(50, version="v1"), resnet(101)],
                          ids=lambda a: f"{a.name} {a.version}")
 def test_the_receptive_field_is_the_part_of_the_image_that_moves_one_value(architecture):
@@ -183,6 +184,7 @@ def test_a_state_dict_has_torchvisions_names_and_shapes(architecture):
     assert not any(re.search("residual|shortcut", name) for name in found)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("architecture", [resnet(18), resnext(50)], ids=lambda a: a.name)
 def test_weights_under_published_names_load_and_give_the_same_scores(architecture, tmp_path):
     one, other, x = ResNet(architecture), ResNet(architecture), torch.randn(2, 3, 40, 40)
