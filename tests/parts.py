@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # Tests of one lesson or one explorer run on the same worker: see one_red_line.py.
-PYTEST = [sys.executable, "-m", "pytest", "--dist", "loadgroup", "-n"]
+PYTEST = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup"]
 # The longest first: the pages, which are one group of tests, then lessons. After them there are always short ones to fill the gaps.
 LESSONS = ["04_batch_norm_training", "05_batch_norm_inference", "02_residual_block", "01_plain_networks", "06_resnet", "03_bottleneck",
            "00_start_here"]
@@ -25,15 +25,15 @@ PAGES = "tests/browser/test_pages.py"
 BROWSER = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "browser").glob("test_*.py"))     # pytest would drop PAGES beside its folder
 PARTS = {
     "lint": [sys.executable, "-m", "ruff", "check"],
-    "unit tests": [*PYTEST, "2", "tests/unit"],
-    # Three workers for two processors, since a browser's test waits more than it computes. A cell may take six times as long as
-    # the slowest took on a slow machine.
+    "unit tests": [*PYTEST, "tests/unit"],
+    # A cell may take six times as long as the slowest took on a slow machine.
     "lessons, kernel and browser": [
-        *PYTEST, "3", "--no-loadscope-reorder", "--durations", "12", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "150",
+        *PYTEST, "--no-loadscope-reorder", "--durations", "12", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "150",
         "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", PAGES, *(f"notebooks/{lesson}.ipynb" for lesson in LESSONS),
         *(path for path in BROWSER if path != PAGES), "tests/kernel"],
 }
 QUICK = ("-m", "not thorough")
+MORE_WORKERS = ("-n", "3")      # where time is short: two processors stay busy while a kernel starts or a browser waits
 BEHIND_THE_BLOCK = "lessons, kernel and browser"    # no Python there reaches the network
 
 
@@ -48,7 +48,8 @@ def main(options: list[str]) -> int:
                 environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
             print(f"\n== {name}", flush=True)
             began = time.monotonic()
-            more = [*(["--again"] if thorough and "--nbval" in command else ()), *(options if "pytest" in command else ())]
+            lessons = (["--again"] if thorough else MORE_WORKERS) if "--nbval" in command else ()
+            more = [*lessons, *(options if "pytest" in command else ())]
             code = subprocess.run([*command, *more], cwd=ROOT, env=environment).returncode
             taken.append(f"{name} {time.monotonic() - began:.0f} s")
             failed += [name] * (code != 0)
