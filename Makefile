@@ -1,6 +1,6 @@
 # make lab        JupyterLab on the first lesson
 # make check      unit tests, but for the thorough ones, and lint: no browser, no kernel
-# make test       the same, and every lesson, one of them in JupyterLab, its page, and the kernel
+# make test       the same, and every lesson, one of them in JupyterLab, its page, and the kernel's short tests
 # make thorough   everything that CI runs: also what goes through many cases, and every lesson and page in a browser
 # make notebooks  run every lesson again and save it
 # make site       the lessons as static pages, in site/

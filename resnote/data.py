@@ -73,10 +73,10 @@ def digits() -> ImageData:
     A pixel counts the inked ones, 0 to 16, of a 4 x 4 square of the scan. Every class has the same share
     of both splits, and every call returns the same images in the same order, in tensors of its own.
 
-    Source: E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI repository, 1998.
+    The images are read from scikit-learn's own file, since to import scikit-learn takes seconds; and their split, which its
+    train_test_split drew, is recorded. Raises `DataError` where the file is missing.
 
-    They are read from scikit-learn's own file, since to import scikit-learn takes longer than the rest of a lesson's
-    first cell; and their split, which its train_test_split drew, is recorded, so that no version of it draws another.
+    Source: E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI repository, 1998.
     """
     scans = np.loadtxt(_digits_file(), delimiter=",", dtype=np.float32)
     split = json.loads(DIGITS_SPLIT.read_text(encoding="utf-8"))
@@ -89,7 +89,7 @@ def _digits_file() -> Path:
     file = found and Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if not (file and file.is_file()):
         raise DataError(f"The digits are scikit-learn's, and {file or 'scikit-learn'} is not here. Install the versions that constraints.txt "
-                        "names: pip install -c constraints.txt scikit-learn")
+                        "names: pip install --force-reinstall --no-deps -c constraints.txt scikit-learn")
     return file
 
 

@@ -14,7 +14,7 @@ from browser_python import KEPT, ROOT, keep
 
 from resnote.hosts.tables import TABLES, made
 
-MADE_BY = ("*.py", "explorers/*.py", "hosts/tables.py")         # of resnote
+MADE_BY = ("*.py", "explorers/*.py", "hosts/tables.py", "digits_split.json")         # of resnote
 
 
 def kept_in() -> Path:

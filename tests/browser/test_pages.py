@@ -195,15 +195,17 @@ def test_on_a_phone_the_numbers_of_a_network_are_in_view(opened):
 
 
 def test_the_way_through_the_course_leads_on(fresh, address):
-    page = fresh(viewport={"width": 1400, "height": 1000})
+    page, asked = fresh(viewport={"width": 1400, "height": 1000}), []
+    page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{address}/index.html")
     page.get_by_role("link", name="00 · Start here").first.click()
     for lesson in LESSONS:
         expect(page).to_have_url(f"{address}/{lesson}.html", timeout=60000)
-        expect(page.locator("header [aria-current=page]")).to_have_text(re.compile(lesson[:2]))
+        expect(page.locator("header [aria-current=page]")).to_have_text(re.compile(rf"^\s*{lesson[:2]}"))
         if lesson != LESSONS[-1]:
             page.locator("a[rel=next]").click()
     assert page.locator("a[rel=next]").count() == 0
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
     headings = page.locator(".heads a")
     assert headings.count() > 3 and headings.first.is_visible()
     for link in headings.all():

@@ -37,7 +37,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128        # a page and its worker open more than the usual five at once, and then wait seconds for another try
 
     def handle_error(self, request, address):
-        """A reader who leaves a page breaks off what it still loads; all else is told."""
+        """A reader who leaves a page cuts its loads short; other errors are shown."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, address)
 
