@@ -24,7 +24,7 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 from source_coverage import asserts
 
 TRAINS = re.compile(r"^with Progress\(", re.M)
-IN_PROCESSES = re.compile(r"\bsubprocess\.Popen\(")
+IN_PROCESSES = re.compile(r"\bsubprocess\.run\(")
 EXPLORER = re.compile(r"^(\w+Explorer)\(", re.M)
 AGAIN = "run (the training|this) cell again"
 

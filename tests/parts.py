@@ -18,19 +18,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # Tests of one lesson or one explorer run on the same worker: see one_red_line.py.
 PYTEST = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup"]
-# The longest first: the pages, which are one group of tests, then lessons. After them there are always short ones to fill the gaps.
-LESSONS = ["04_batch_norm_training", "05_batch_norm_inference", "02_residual_block", "01_plain_networks", "06_resnet", "03_bottleneck",
-           "00_start_here"]
-PAGES = "tests/browser/test_pages.py"
-BROWSER = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "browser").glob("test_*.py"))     # pytest would drop PAGES beside its folder
+# The longest first, and at the end short ones that fill the gaps. What one browser does is one group of tests, as is each lesson.
+ORDER = ["tests/browser/test_pages.py", "notebooks/04_batch_norm_training.ipynb", "notebooks/05_batch_norm_inference.ipynb",
+         "tests/browser/test_lessons.py", "notebooks/02_residual_block.ipynb", "notebooks/01_plain_networks.ipynb",
+         "notebooks/06_resnet.ipynb", "notebooks/03_bottleneck.ipynb", "notebooks/00_start_here.ipynb",
+         "tests/browser/test_second_day.py", "tests/kernel"]
 PARTS = {
     "lint": [sys.executable, "-m", "ruff", "check"],
     "unit tests": [*PYTEST, "tests/unit"],
     # A cell may take six times as long as the slowest took on a slow machine.
     "lessons, kernel and browser": [
         *PYTEST, "--no-loadscope-reorder", "--durations", "12", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "150",
-        "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", PAGES, *(f"notebooks/{lesson}.ipynb" for lesson in LESSONS),
-        *(path for path in BROWSER if path != PAGES), "tests/kernel"],
+        "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", *ORDER],
 }
 QUICK = ("-m", "not thorough")
 MORE_WORKERS = ("-n", "3")      # where time is short: two processors stay busy while a kernel starts or a browser waits

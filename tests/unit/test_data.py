@@ -10,7 +10,6 @@ import pickle
 import random
 import re
 import socket
-import subprocess
 import sys
 from collections import Counter
 from dataclasses import FrozenInstanceError
@@ -19,8 +18,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch.testing import assert_close
 
 from resnote.data import CIFAR10_FOLDER, DataError, cifar10, digits, fashion_mnist, first, shrunk
@@ -44,10 +41,19 @@ def originals(images, data, brightest):
 
 # --- digits ----------------------------------------------------------------------------------
 
+scikit_learns = pytest.mark.xdist_group("scikit-learn")     # importing it takes seconds: late, and in one process
+
 
 @pytest.fixture
 def scans():
     return digits()
+
+
+@pytest.fixture(scope="session")
+def load_digits():
+    from sklearn.datasets import load_digits
+
+    return load_digits
 
 
 def test_digits_are_one_channel_float32_images_with_int64_labels(scans):
@@ -65,7 +71,8 @@ def test_the_training_digits_have_mean_0_and_std_1(scans):
     assert_close(std.item(), 1.0, rtol=0, atol=1e-5)
 
 
-def test_mean_and_std_are_those_of_the_training_digits_alone_from_0_to_1(scans):
+@scikit_learns
+def test_mean_and_std_are_those_of_the_training_digits_alone_from_0_to_1(scans, load_digits):
     train = originals(scans.train_images, scans, 16) / 16
     everything = load_digits().images / 16
     assert_close((scans.mean[0], scans.std[0]), (train.mean(), train.std()), rtol=1e-6, atol=0)
@@ -73,7 +80,8 @@ def test_mean_and_std_are_those_of_the_training_digits_alone_from_0_to_1(scans):
     assert abs(scans.test_images.double().mean()) > 1e-4, "the test digits were centred by themselves"  # seen: 4e-4
 
 
-def test_every_scan_is_in_exactly_one_split_with_its_label(scans):
+@scikit_learns
+def test_every_scan_is_in_exactly_one_split_with_its_label(scans, load_digits):
     source = load_digits()
     expected = Counter(zip(map(bytes, source.images.astype(np.uint8)), source.target.tolist()))
     assert len(expected) == 1797  # no scan occurs twice, so a repeated one would show
@@ -108,7 +116,10 @@ def test_the_split_is_the_one_that_the_recorded_study_was_made_with(scans):
     assert hashlib.sha256(bytes(scans.test_labels.tolist())).hexdigest().startswith("761b0c5b17762fe1")
 
 
-def test_the_recorded_split_is_the_one_that_scikit_learn_draws(scans):
+@scikit_learns
+def test_the_recorded_split_is_the_one_that_scikit_learn_draws(scans, load_digits):
+    from sklearn.model_selection import train_test_split
+
     source = load_digits()
     split = train_test_split(source.images, source.target, test_size=0.25, stratify=source.target, random_state=0)
     train_images, test_images, train_labels, test_labels = split
@@ -117,9 +128,11 @@ def test_the_recorded_split_is_the_one_that_scikit_learn_draws(scans):
         assert np.array_equal(originals(ours, scans, 16)[:, 0], images) and named.tolist() == labels.tolist()
 
 
-def test_the_digits_are_read_without_importing_scikit_learn():
-    code = "import sys; from resnote.data import digits; digits(); sys.exit('sklearn' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+def test_the_digits_are_read_without_importing_scikit_learn(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sklearn"]:
+        monkeypatch.delitem(sys.modules, name)
+    digits()
+    assert "sklearn" not in sys.modules
 
 
 @pytest.mark.parametrize("missing, words", [

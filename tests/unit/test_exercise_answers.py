@@ -1010,6 +1010,7 @@ def test_settings_that_an_answer_leaves_behind_are_put_back(exercise):
         assert not torch.is_grad_enabled()
 
 
+@pytest.mark.thorough
 @each_exercise
 def test_an_answer_is_checked_alike_whatever_numbers_were_drawn_before(exercise):
     torch.manual_seed(5)
