@@ -7,7 +7,7 @@ network differs.
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from numbers import Integral
 
@@ -20,6 +20,8 @@ from resnote.checks import (check_can_change, check_classes, check_images, check
                             scores_of)
 from resnote.progress import Progress, noting_interrupts
 from resnote.settings import SettingError, check_number, check_size, check_switch, is_boolean
+from resnote.together import others_may_run
+from resnote.together import side_by_side as side_by_side      # lessons find all about training here
 
 
 @dataclass(repr=False)
@@ -168,32 +170,36 @@ def _run(network, data, batches, rates, optimizer, test, history, bar) -> str | 
     """Do all steps and note them in ``history``; why it ended early, or None."""
     images, labels, start = data.train_images.detach(), data.train_labels.long(), bar.position
     weights = list(network.parameters())
-    for epoch in batches:
-        wrong = 0
-        for place, batch in enumerate(epoch, start=1):
-            step = history.steps
-            if bar.interrupted:
-                return f"Interrupted after {step} of {len(rates)} steps; what was learned so far is kept."
-            optimizer.zero_grad()
-            scores = scores_of(network, images[batch])
-            if not scores.requires_grad:
-                raise SettingError("The scores do not depend on any weight that may change, so there is nothing to learn "
-                                   "from. Look for detach(), no_grad() or .data in the network's forward.")
-            loss = F.cross_entropy(scores, labels[batch])
-            guessing = math.log(scores.shape[1] + 1)  # about; a single class has 0
-            if not loss.item() < 1000 * guessing:
-                return _diverged(f"loss was {loss.item():.3g}, where guessing has {guessing:.2g}", step, rates)
-            loss.backward()
-            if not nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None]).isfinite():
-                return _diverged("gradient was no longer a finite number", step, rates)
-            optimizer.param_groups[0]["lr"] = rates[step]
-            optimizer.step()
-            history.loss.append(loss.item())
-            wrong += _wrong(scores, labels[batch])
-            bar.move(start + history.epochs + place / len(epoch), history.label)
-        history.train_error.append(wrong / len(images))
-        if test:
-            history.test_error.append(error(network, data.test_images, data.test_labels))
+    with ExitStack() as meanwhile:
+        for epoch in batches:
+            wrong = 0
+            for place, batch in enumerate(epoch, start=1):
+                step = history.steps
+                if bar.interrupted:
+                    return f"Interrupted after {step} of {len(rates)} steps; what was learned so far is kept."
+                before = torch.get_rng_state() if step == 0 else None
+                optimizer.zero_grad()
+                scores = scores_of(network, images[batch])
+                if not scores.requires_grad:
+                    raise SettingError("The scores do not depend on any weight that may change, so there is nothing to learn "
+                                       "from. Look for detach(), no_grad() or .data in the network's forward.")
+                loss = F.cross_entropy(scores, labels[batch])
+                guessing = math.log(scores.shape[1] + 1)  # about; a single class has 0
+                if not loss.item() < 1000 * guessing:
+                    return _diverged(f"loss was {loss.item():.3g}, where guessing has {guessing:.2g}", step, rates)
+                loss.backward()
+                if not nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None]).isfinite():
+                    return _diverged("gradient was no longer a finite number", step, rates)
+                optimizer.param_groups[0]["lr"] = rates[step]
+                optimizer.step()
+                if step == 0 and torch.equal(before, torch.get_rng_state()):        # the network draws no random numbers
+                    meanwhile.enter_context(others_may_run())
+                history.loss.append(loss.item())
+                wrong += _wrong(scores, labels[batch])
+                bar.move(start + history.epochs + place / len(epoch), history.label)
+            history.train_error.append(wrong / len(images))
+            if test:
+                history.test_error.append(error(network, data.test_images, data.test_labels))
     return None
 
 
