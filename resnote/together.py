@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import torch
 
 from resnote.progress import Progress
+from resnote.settings import SettingError
 
 MOST = 4        # threads: Python's own part of a step is done by one at a time
 _THREAD = threading.local()
@@ -32,6 +33,8 @@ def side_by_side(function: Callable, calls: Iterable[Hashable], bar: Progress) -
     After an interrupt each `fit` ends before its next step. Where a call raises, the others end after their step, and the
     error is raised here.
     """
+    if not isinstance(bar, Progress):
+        raise SettingError(f"progress is a {type(bar).__name__}; it must be a Progress. Make one with: with Progress(epochs) as bar.")
     calls, start, before, turns = list(calls), torch.get_rng_state(), bar.position, _Turns()
     parts = [_Part(bar) for _ in calls]
 
@@ -39,9 +42,17 @@ def side_by_side(function: Callable, calls: Iterable[Hashable], bar: Progress) -
         _THREAD.turns = turns
         turns.take(start)
         try:
-            return function(*(call if isinstance(call, tuple) else (call,)), part)
+            if not part.ends:
+                return function(*(call if isinstance(call, tuple) else (call,)), part)
+        except BaseException:
+            end()
+            raise
         finally:
             turns.give()
+
+    def end():
+        for part in parts:
+            part.ends = True
 
     with ThreadPoolExecutor(min(MOST, processors())) as pool:
         futures = [pool.submit(work, call, part) for call, part in zip(calls, parts)]
@@ -52,12 +63,8 @@ def side_by_side(function: Callable, calls: Iterable[Hashable], bar: Progress) -
                 bar.move(before + sum(part.position for part in parts), last.words if last else "")
                 if not running or any(future.exception() for future in done):
                     return {call: future.result() for call, future in zip(calls, futures)}
-        except BaseException:           # that of a call, or a second interrupt
-            for future, part in zip(futures, parts):
-                future.cancel()
-                part.ends = True
-            raise
         finally:
+            end()               # after a second interrupt, too
             wait(futures)
             torch.set_rng_state(start)
 

@@ -20,8 +20,7 @@ from resnote.checks import (check_can_change, check_classes, check_images, check
                             scores_of)
 from resnote.progress import Progress, noting_interrupts
 from resnote.settings import SettingError, check_number, check_size, check_switch, is_boolean
-from resnote.together import others_may_run
-from resnote.together import side_by_side as side_by_side      # lessons find all about training here
+from resnote.together import others_may_run, side_by_side  # noqa: F401 (lessons find all about training here)
 
 
 @dataclass(repr=False)
@@ -170,9 +169,12 @@ def _run(network, data, batches, rates, optimizer, test, history, bar) -> str | 
     """Do all steps and note them in ``history``; why it ended early, or None."""
     images, labels, start = data.train_images.detach(), data.train_labels.long(), bar.position
     weights = list(network.parameters())
-    with ExitStack() as meanwhile:
-        for epoch in batches:
-            wrong = 0
+    draws = True            # until the first step shows that the network draws no random numbers
+    for epoch in batches:
+        wrong = 0
+        with ExitStack() as meanwhile:
+            if not draws:
+                meanwhile.enter_context(others_may_run())
             for place, batch in enumerate(epoch, start=1):
                 step = history.steps
                 if bar.interrupted:
@@ -192,14 +194,15 @@ def _run(network, data, batches, rates, optimizer, test, history, bar) -> str | 
                     return _diverged("gradient was no longer a finite number", step, rates)
                 optimizer.param_groups[0]["lr"] = rates[step]
                 optimizer.step()
-                if step == 0 and torch.equal(before, torch.get_rng_state()):        # the network draws no random numbers
+                if step == 0 and torch.equal(before, torch.get_rng_state()):
+                    draws = False
                     meanwhile.enter_context(others_may_run())
                 history.loss.append(loss.item())
                 wrong += _wrong(scores, labels[batch])
                 bar.move(start + history.epochs + place / len(epoch), history.label)
-            history.train_error.append(wrong / len(images))
-            if test:
-                history.test_error.append(error(network, data.test_images, data.test_labels))
+        history.train_error.append(wrong / len(images))
+        if test:
+            history.test_error.append(error(network, data.test_images, data.test_labels))
     return None
 
 
