@@ -1,4 +1,4 @@
-"""Trainings side by side, as many as there are processors: threads that take turns at all but the steps of `fit`.
+"""Trainings side by side, as many as there are processors and at most four: threads that take turns at all but the steps of `fit`.
 
 While torch computes, Python is free for another thread. So networks that do not depend on each other learn at the same
 time, and each is to the last bit what it is when it learns alone.
@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 import torch
@@ -23,30 +23,34 @@ _THREAD = threading.local()
 
 
 def side_by_side(function: Callable, calls: Iterable[Hashable], bar: Progress) -> dict:
-    """{call: function(*call, part)} for each of ``calls``, in this order: a tuple of arguments, or the only one.
+    """{call: function(*call, part)} for each of ``calls``, in this order. A call is a tuple of arguments, or a single argument.
 
-    ``function`` builds a network and trains it with `fit`, say. Steps of `fit` run beside those of other calls; all else is
-    done by one call at a time. Each call has torch's random numbers for itself, from the state that they have now; afterwards
-    they are in that state again. A network that draws some in its first step (dropout) trains alone. ``part`` is the call's
-    part of ``bar``, a `Progress` from 0.
+    ``function`` builds a network, say, and trains it by ``fit(…, progress=part)``. Steps of `fit` run beside those of other
+    calls; all else is done by one call at a time. ``part`` is the call's part of ``bar``: a `Progress` that starts at 0.
 
-    After an interrupt each `fit` ends before its next step. Where a call raises, the others end after their step, and the
-    error is raised here.
+    Every call has torch's random numbers for itself, and starts from the state in which they are at the beginning;
+    afterwards they are in that state again. A network that uses random numbers in its first step (dropout) trains alone. One
+    that begins to use them later, or uses Python's or NumPy's, disturbs the others. ``torch.no_grad()`` around all does not
+    reach the calls.
+
+    An interrupt ends each `fit` before its next step; a loop of your own must look at ``part.interrupted``. Where a call
+    raises, the others end after their step, and the error is raised here.
     """
     if not isinstance(bar, Progress):
         raise SettingError(f"progress is a {type(bar).__name__}; it must be a Progress. Make one with: with Progress(epochs) as bar.")
-    calls, start, before, turns = list(calls), torch.get_rng_state(), bar.position, _Turns()
-    parts = [_Part(bar) for _ in calls]
+    calls, before, turns, errors = list(dict.fromkeys(calls)), bar.position, _Turns(), []
+    start, threads, parts = torch.get_rng_state(), torch.get_num_threads(), [_Part(bar) for _ in calls]
 
     def work(call, part):
         _THREAD.turns = turns
         turns.take(start)
         try:
             if not part.ends:
+                torch.set_num_threads(threads)
                 return function(*(call if isinstance(call, tuple) else (call,)), part)
-        except BaseException:
+        except BaseException as error:
+            errors.append(error)
             end()
-            raise
         finally:
             turns.give()
 
@@ -54,19 +58,22 @@ def side_by_side(function: Callable, calls: Iterable[Hashable], bar: Progress) -
         for part in parts:
             part.ends = True
 
-    with ThreadPoolExecutor(min(MOST, processors())) as pool:
-        futures = [pool.submit(work, call, part) for call, part in zip(calls, parts)]
-        try:
-            while True:
-                done, running = wait(futures, timeout=0.1, return_when=FIRST_EXCEPTION)
-                last = max(parts, key=lambda part: part.moved, default=None)
-                bar.move(before + sum(part.position for part in parts), last.words if last else "")
-                if not running or any(future.exception() for future in done):
-                    return {call: future.result() for call, future in zip(calls, futures)}
-        finally:
-            end()               # after a second interrupt, too
-            wait(futures)
-            torch.set_rng_state(start)
+    try:
+        with ThreadPoolExecutor(min(MOST, processors())) as pool:       # which waits for all that runs
+            try:
+                running = futures = [pool.submit(work, call, part) for call, part in zip(calls, parts)]
+                while running:
+                    _, running = wait(futures, timeout=0.1)
+                    last = max(parts, key=lambda part: part.moved, default=None)
+                    bar.move(before + sum(part.position for part in parts), last.words if last else "")
+            finally:
+                end()           # after a second interrupt, too
+    finally:
+        torch.set_rng_state(start)
+        torch.set_num_threads(threads)
+    if errors:
+        raise errors[0]
+    return {call: future.result() for call, future in zip(calls, futures)}
 
 
 def processors() -> int:
@@ -76,16 +83,17 @@ def processors() -> int:
 
 @contextmanager
 def others_may_run():
-    """Meanwhile the other calls of `side_by_side` have their turn; nothing may be drawn in here."""
+    """Meanwhile the other calls of `side_by_side` have their turn. What is done in here uses no random numbers, no `fit` and no `error`."""
     turns = getattr(_THREAD, "turns", None)
     if turns is None:
         yield
         return
-    state = turns.give()
+    state, _THREAD.turns = turns.give(), None
     try:
         yield
     finally:
         turns.take(state)
+        _THREAD.turns = turns
 
 
 class _Turns:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import signal
 import threading
 import time
 
@@ -165,21 +167,57 @@ def test_an_interrupt_that_came_before_is_not_forgotten():
     assert {steps for steps, _ in found.values()} == {0}
 
 
-def test_a_second_interrupt_is_raised_when_the_others_have_ended():
-    begun, ended = threading.Event(), []
+def test_two_interrupts_are_raised_when_all_have_ended_and_leave_things_as_they_were():
+    handler, state, histories = signal.signal(signal.SIGINT, signal.default_int_handler), torch.get_rng_state(), []
+    torch.set_num_threads(2)
 
-    class Interrupted(Progress):
-        def move(self, position, label=""):
-            if begun.is_set():
-                raise KeyboardInterrupt
-            super().move(position, label)
+    def train(number, part):
+        torch.manual_seed(number)
+        network, steps = dropping()[::2], []
+        network.register_forward_hook(lambda *_: steps.append(1))
+        if number == 1:         # by now the first call trains
+            _thread.interrupt_main()
+            while not part.interrupted:
+                time.sleep(0.001)
+            _thread.interrupt_main()
+        histories.append(fit(network, DATA, epochs=1000, batch_size=32, test=False, progress=part).steps)
 
-    with pytest.raises(KeyboardInterrupt), Interrupted(3000) as bar:
-        try:
-            steps_taken(bar, lambda part: begun.set())
-        finally:
-            ended += [thread.name for thread in threading.enumerate() if "ThreadPool" in thread.name]
-    assert ended == []
+    with pytest.raises(KeyboardInterrupt), Progress(3000) as bar:
+        side_by_side(train, range(3), bar)
+    assert bar.interrupted and histories and max(histories) < 3000
+    assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
+    assert torch.equal(torch.get_rng_state(), state) and torch.get_num_threads() == 2
+    assert signal.signal(signal.SIGINT, handler) is signal.default_int_handler
+
+
+def test_the_first_error_is_raised_and_not_one_that_it_led_to():
+    def train(number, bar):
+        if number == 1:
+            raise MemoryError("first")
+        history = fit(SmallNet("plain", 8, width=4), DATA, epochs=1000, batch_size=32, progress=bar)
+        return history.test_error[999]
+
+    with pytest.raises(MemoryError, match="first"), Progress(2000) as bar:
+        side_by_side(train, range(2), bar)
+
+
+def test_inside_others_may_run_a_second_one_changes_nothing():
+    def twice(_, bar):
+        with others_may_run(), others_may_run():
+            time.sleep(0.01)
+        return torch.rand(1).item()
+
+    with Progress(1) as bar:
+        assert len(set(side_by_side(twice, range(4), bar).values())) == 1
+
+
+def test_calls_that_cannot_be_told_apart_are_refused_before_any_is_made():
+    made = []
+    with Progress(1) as bar:
+        with pytest.raises(TypeError, match="unhashable"):
+            side_by_side(lambda *call: made.append(call), [1, [2]], bar)
+        assert made == [] and side_by_side(lambda n, bar: made.append(n), [1, 1, 2], bar) == {1: None, 2: None}
+    assert made == [1, 2]
 
 
 def test_an_error_ends_the_others_and_is_raised_and_the_next_call_works():
@@ -194,7 +232,7 @@ def test_an_error_ends_the_others_and_is_raised_and_the_next_call_works():
     with Progress(4000) as bar:
         with pytest.raises(RuntimeError, match="broken"):
             side_by_side(train, range(4), bar)
-        assert 0 in ran and 3 not in ran and not bar.interrupted and all("Interrupted after" in stop for stop in stops)
+        assert 3 not in ran and not bar.interrupted and all("Interrupted after" in stop for stop in stops)
         assert side_by_side(trained, [0], bar) == {0: trained(0, None)}
 
 
