@@ -301,7 +301,7 @@ class guesses:
             "in eval mode": "Eval mode lags: the averages are mostly those of earlier steps, when the network was another one.",
             "with the images' own statistics": "These come from the network as it is now. The running averages come "
                                                "from earlier steps.",
-            "both the same": "They would agree if the network stood still. It has moved, and the averages come from earlier steps.",
+            "both the same": "They would be close if the network stood still. It has moved, and the averages come from earlier steps.",
         },
         answer="in eval mode",
     )
