@@ -47,7 +47,9 @@ function render({ el }) {
         const box = el.closest(".resnote-named");
         if (!box && !el.isConnected) return void (request = requestAnimationFrame(start));  // not on the page yet
         if (!box) return;
-        observer = new MutationObserver(() => tell(box, choices));
+        // What changes inside a picture names nothing, and each move draws several.
+        const drawn = ({ target }) => target.parentElement?.closest(".widget-html");
+        observer = new MutationObserver(records => records.every(drawn) || tell(box, choices));
         // Moves change these two attributes; what is drawn or typed changes the rest.
         observer.observe(box, {subtree: true, childList: true, characterData: true,
                                attributeFilter: ["aria-valuetext", "class"]});
