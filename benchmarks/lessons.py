@@ -1,6 +1,6 @@
 """Time and memory of each lesson, run from a cold kernel: the table in README.
 
-    python benchmarks/lessons.py [rounds]        (3 by default, about three minutes each)
+    python benchmarks/lessons.py [rounds]        (3 by default, four to five minutes each)
 
 One lesson at a time. Seconds are on the clock, medians over the rounds: from the first cell to the last, without the
 second or so in which the kernel starts. Processor seconds are those of the kernel and what it starts, on all cores together.

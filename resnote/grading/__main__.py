@@ -24,7 +24,7 @@ from resnote.grading.assignment import HELP, AssignmentError, otters, students, 
 CONFIGURATION = '''c = get_config()
 
 c.ClearSolutions.code_stub = {"python": ""}         # the lesson's own stub stands above each solution
-c.ExecutePreprocessor.timeout = 150                 # seconds a cell: a lesson trains for up to 25 on two cores
+c.ExecutePreprocessor.timeout = 150                 # seconds a cell: a lesson trains for up to 15 on two cores
 c.OverwriteCells.add_missing_cells = True           # a points cell that a learner deleted comes back before grading
 '''
 

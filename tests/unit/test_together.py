@@ -217,7 +217,7 @@ def test_calls_that_cannot_be_told_apart_are_refused_before_any_is_made():
         with pytest.raises(TypeError, match="unhashable"):
             side_by_side(lambda *call: made.append(call), [1, [2]], bar)
         assert made == [] and side_by_side(lambda n, bar: made.append(n), [1, 1, 2], bar) == {1: None, 2: None}
-    assert made == [1, 2]
+    assert sorted(made) == [1, 2]           # which thread is first is chance
 
 
 def test_an_error_ends_the_others_and_is_raised_and_the_next_call_works():
