@@ -29,6 +29,12 @@ def generator_for(place: int) -> torch.Generator:
     return torch.Generator().manual_seed(place + 1000 * HIDDEN.get())
 
 
+def signed(number: int, generator: torch.Generator, least: float) -> torch.Tensor:
+    """Numbers between ``least`` and ``least`` + 1 in size, their signs − + − …: an answer that loses a sign shows."""
+    values = torch.rand(number, generator=generator, dtype=torch.float64) + least
+    return values * (-1) ** torch.arange(1, number + 1)
+
+
 def check_tensor(name, got, right, words="") -> None:
     """Raise `Wrong` unless ``got`` is a tensor with the shape and the type of ``right``."""
     if not isinstance(got, torch.Tensor):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from resnote.exercises.base import Unfinished, Wrong, short
-from resnote.exercises.compare import NORMS, Watch, check_tensor, far, generator_for, near, slip
+from resnote.exercises.compare import NORMS, Watch, check_tensor, far, generator_for, near, signed, slip
 from resnote.exercises.norm_slips import affines, roots
 
 
@@ -29,9 +29,11 @@ def check_group_norm(ask):
     generator = generator_for(6)
     # as many columns as channels in the first: γ alone would go along the columns, and silently
     for groups, channels, eps, images, height, width in ((2, 6, 0.3, 3, 4, 6), (1, 4, 0.05, 2, 3, 5), (3, 3, 0.2, 2, 5, 3),
-                                                         (4, 8, 1e-3, 1, 2, 3)):
+                                                         (4, 8, 1.7e-5, 1, 2, 3)):
         x = torch.randn(images, channels, height, width, generator=generator, dtype=torch.float64)
         x = x * (torch.rand(images, channels, 1, 1, generator=generator, dtype=torch.float64) + 0.5) + x[:, :, :1, :1]
+        if eps < 1e-3:
+            x[:, :2] *= 1e-3        # a group whose variance is less than ε
         made = f"MyGroupNorm({groups}, {channels}, {eps})"
         torch.set_default_dtype(torch.float64)      # `Exercise.check` puts it back
         with Watch(*NORMS) as watch:
@@ -42,15 +44,24 @@ def check_group_norm(ask):
             parameters = _gamma_and_beta(norm, made, channels)
             with torch.no_grad():
                 for parameter in parameters:
-                    drawn = torch.rand(channels, generator=generator, dtype=torch.float64) + 0.3
-                    parameter.copy_((drawn * (-1) ** torch.arange(1, channels + 1)).view_as(parameter))
+                    parameter.copy_(signed(channels, generator, 0.3).view_as(parameter))
             gamma, beta = (parameter.detach().flatten().clone() for parameter in parameters)
             _check_values(ask, norm, made, x, gamma, beta, groups, eps)
         _check_gradients(ask, norm, made, x, parameters, groups, eps)
         if watch.called:
             raise Unfinished("the values are right, and they come from PyTorch's own norms. Write the mean, the variance and "
                              "the division yourself: that is what the exercise is about.")
+    _check_as_built(ask)
     return "a module of your own that nn.GroupNorm could be replaced with. It never asks which other images are in the batch."
+
+
+def _check_as_built(ask):
+    """Until here the module was in float64; as it comes, it has the same parameters, and keeps the type of images in float32."""
+    torch.set_default_dtype(torch.float32)
+    made, x = "MyGroupNorm(2, 6, 0.3)", torch.randn(2, 6, 3, 3, generator=generator_for(6))
+    norm = ask(2, 6, 0.3, call=made)
+    _gamma_and_beta(norm, made, 6)
+    check_tensor("what your module gave for images in float32", ask.of(norm, x, call=f"{made}(x)"), x)
 
 
 def _gamma_and_beta(norm, made, channels):

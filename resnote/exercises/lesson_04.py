@@ -7,7 +7,7 @@ import torch
 from resnote.exercises import suspects
 from resnote.exercises.backward_slips import WHY
 from resnote.exercises.base import Exercise, NotAnswered, Unfinished, Wrong, short
-from resnote.exercises.compare import NORMS, Watch, check_gradients, check_tensor, far, generator_for, near, slip
+from resnote.exercises.compare import NORMS, Watch, check_gradients, check_tensor, far, generator_for, near, signed, slip
 from resnote.exercises.group_norm import MyGroupNorm, check_group_norm
 from resnote.exercises.norm_slips import affines, roots
 from resnote.exercises.prediction import Prediction
@@ -41,8 +41,8 @@ def _check_batch_norm(ask):
     # as many columns as channels: gamma alone would go along the columns, and silently
     for shape, eps in (((3, 4, 5, 4), 0.2), ((2, 3, 1, 3), 0.5), ((2, 5, 2, 5), 1e-3)):
         x = 2 * torch.randn(shape, generator=generator, dtype=torch.float64) + 1.5
-        gamma = _signed(shape[1], generator, 0.3)
-        beta = 2 * _signed(shape[1], generator, 0.6)
+        gamma = signed(shape[1], generator, 0.3)
+        beta = 2 * signed(shape[1], generator, 0.6)
         if eps == 1e-3:
             gamma[1], beta[2] = 0, 0
             x[:, 0], x[:, 3] = 1e-4 * x[:, 0], 30 * x[:, 3]
@@ -58,12 +58,6 @@ def _check_batch_norm(ask):
                              "Algorithm 1: that is what the exercise is about.")
     check_gradients(ask, (x[:, 1:4], gamma[1:4], beta[1:4], 0.1), _CUTS)
     return "one mean and one variance for each channel, over batch, height and width."
-
-
-def _signed(number, generator, least):
-    """Numbers of at least this size, their signs − + − + …"""
-    values = torch.rand(number, generator=generator, dtype=torch.float64) + least
-    return values * (-1) ** torch.arange(1, number + 1)
 
 
 def _why_not_batch_norm(got, x, gamma, beta, eps):
@@ -130,7 +124,7 @@ def _check_bn_backward(ask):
     for m, channels, eps in ((6, 4, 0.3), (9, 3, 0.05)):
         x = 1.7 * torch.randn(m, channels, generator=generator, dtype=torch.float64) + 0.8
         dy = torch.randn(m, channels, generator=generator, dtype=torch.float64) + 0.4
-        gamma = _signed(channels, generator, 1.2)
+        gamma = signed(channels, generator, 1.2)
         if eps == 0.05:
             gamma[1] = 0
             x[:, 0] *= 1e-3

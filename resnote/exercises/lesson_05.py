@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from resnote.exercises.base import Exercise, Wrong
-from resnote.exercises.compare import check_pair, check_tensor, far, generator_for, near, slip
+from resnote.exercises.compare import check_pair, check_tensor, far, generator_for, near, signed, slip
 from resnote.exercises.folding_slips import bias_slip, check_stack, weight_slip
 from resnote.folding import fold
 from resnote.exercises.prediction import Prediction
@@ -113,9 +113,9 @@ def _check_fold(ask):
     for out_channels, in_channels, kernel_size, has_bias in ((3, 3, 3, True), (4, 2, 3, False), (3, 5, 1, True)):
         shape = out_channels, in_channels, kernel_size, kernel_size
         weight = torch.randn(shape, generator=generator, dtype=torch.float64)
-        bias, beta, mean = torch.randn(3, out_channels, generator=generator, dtype=torch.float64) + 0.5
+        bias, beta, mean = (size * signed(out_channels, generator, 0.4) for size in (3, 1, -1))
         gamma, var = torch.rand(2, out_channels, generator=generator, dtype=torch.float64) + 0.6
-        gamma[1] *= -1
+        gamma[2] *= -1
         bias, eps = bias if has_bias else None, 0.2
         if kernel_size == 1:
             gamma[0] = var[1] = beta[1] = 0
