@@ -11,6 +11,7 @@ from html import escape
 import ipywidgets as widgets
 
 from resnote.explorers.base import Choice, Column, Columns, Explorer, Line, Slider, Steps, cannot_draw, words_of
+from resnote.hosts.at_once import AtOnce, Part
 from resnote.hosts.names import GROUP, NAMED, REGION, STEPS, ControlNames
 from resnote.hosts.saved import KeepsStill, bundle
 
@@ -41,7 +42,8 @@ class Lab:
     ----------
     state : what the controls show, an instance of the explorer's `State`; None where it could not be drawn
     controls : the widget of each field of the state
-    views : the `widgets.HTML` of each part of the picture, and of the sentence, "live"
+    views : the widget of each part of the picture, and of the sentence, "live"
+    at_once : what gives the views their values
     presets : the row of buttons
     widget : all of it
     """
@@ -52,8 +54,9 @@ class Lab:
         self.controls = {name: make(control).add_class(f"resnote-{name}") for name, control in explorer.controls.items()}
         self.presets = widgets.ToggleButtons(options=list(explorer.presets), value=None, style={"button_width": "auto"},
                                              description="Presets", tooltips=[f"Set all controls: {n}" for n in explorer.presets])
-        self.views = {name: widgets.HTML() for name in (*explorer.part_names(), "live")}
+        self.views = {name: Part() for name in (*explorer.part_names(), "live")}
         self.state = self._numbers = None
+        self.at_once = AtOnce(self.views)
         self._busy = False
         self._set(state)
         for control in self.controls.values():
@@ -111,8 +114,7 @@ class Lab:
         except Exception as error:
             self.state = None        # no preset is pressed, so that each can be chosen
             html = dict.fromkeys(self.views, "") | {"live": _live(cannot_draw(error))}
-        for part, view in self.views.items():
-            view.value = html[part]
+        self.at_once.show(html)
         with self._quietly():
             self.presets.value = self.explorer.preset_of(self.state)
 

@@ -235,6 +235,24 @@ def test_the_line_that_is_read_out_stays_while_its_words_change(notebook, lesson
     assert region.evaluate("region => region.before === true")
 
 
+@light
+def test_a_move_changes_all_parts_of_the_picture_at_once(notebook, lesson):
+    """In one task of the browser: between two it may paint."""
+    explorer = ExplorerPage(notebook, EXPLORERS[lesson])
+    field = next(field for field, control in explorer.kind.controls.items() if isinstance(control, Slider | Steps))
+    explorer.slider(field).press("Home")
+    notebook.settle()
+    tasks = explorer.output.evaluate_handle("""output => {
+        const tasks = [], part = ({ target }) => (target.closest ? target : target.parentElement)?.closest(".widget-html");
+        const observer = new MutationObserver(records => tasks.push([...new Set(records.map(part).filter(Boolean))].length));
+        observer.observe(output, { subtree: true, childList: true });
+        return tasks;
+    }""")
+    explorer.slider(field).press("ArrowRight")
+    notebook.settle()
+    assert len([parts for parts in tasks.json_value() if parts]) == 1 and max(tasks.json_value()) > 1
+
+
 @pytest.mark.thorough
 @light
 @lessons_01_and_03                      # the slowest and the largest

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import fields, replace
 
+import ipywidgets as widgets
 import numpy
 import pytest
 from controls import html, live, parse, presets, random_states
@@ -13,6 +14,7 @@ from resnote.exercises import lesson_00
 from resnote.explorers import BottleneckExplorer, NormalizationExplorer
 from resnote.explorers.base import names_in
 from resnote.hosts import saved
+from resnote.hosts.at_once import AtOnce
 from resnote.settings import SettingError
 from resnote.explorers.bottleneck import PRESETS, State
 
@@ -63,6 +65,29 @@ def test_one_move_sets_each_part_once_and_only_where_it_changed():
     seen.clear()
     presets(explorer).value = "Equal channels"
     assert sorted(seen) == ["basic", "bottleneck", "live", "totals"]
+
+
+def test_a_front_end_that_takes_all_parts_at_once_is_told_of_them_in_one_message_and_others_one_by_one(monkeypatch):
+    explorer, told = BottleneckExplorer("The article's tables"), []
+    monkeypatch.setattr(widgets.HTML, "send_state", lambda part, key: told.append(part.value))
+    monkeypatch.setattr(AtOnce, "send", lambda _, values: told.append(values))
+
+    def changed(before):
+        return {name: view.value for name, view in explorer.lab.views.items() if view.value != before[name]}
+
+    for taken in False, True, True:
+        before = {name: view.value for name, view in explorer.lab.views.items()}
+        told.clear()
+        explorer.lab.controls["bottleneck_width"].value += 1
+        values = changed(before)
+        assert list(values) == ["bottleneck", "totals", "live"]
+        assert told == ([{explorer.lab.views[name].model_id: value for name, value in values.items()}] if taken else [*values.values()])
+        explorer.lab.at_once._handle_custom_msg("taken", [])
+    told.clear()
+    explorer.lab.controls["bottleneck_width"].value = explorer.lab.state.bottleneck_width
+    assert told == []
+    explorer.lab.views["live"].value = "by hand"
+    assert told == ["by hand"]
 
 
 def test_a_sentence_cannot_break_the_page(monkeypatch):
