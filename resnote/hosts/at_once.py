@@ -1,6 +1,7 @@
 """The parts of an explorer's picture, of which a move changes several, and all at once.
 
 Their values, sent one by one, would also be drawn one by one: between two messages a browser may paint the whole page.
+And each part is laid out and painted by itself: when one changes, the others and the controls need not be.
 """
 
 from pathlib import Path
@@ -9,11 +10,17 @@ import anywidget
 import ipywidgets as widgets
 from traitlets import List
 
+PART = "resnote-part"           # a class
+
 
 class Part(widgets.HTML):
     """A part of a picture; while it is `silent`, the front end is not told of a new value."""
 
     silent = False
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.add_class(PART)
 
     def send_state(self, key=None):
         if not self.silent:
@@ -33,6 +40,7 @@ class AtOnce(anywidget.AnyWidget):
     models = List().tag(sync=True)
 
     _esm = Path(__file__).with_name("at_once.js").read_text(encoding="utf-8")
+    _css = f".{PART} {{ contain: content; }}"
 
     def __init__(self, parts: dict[str, Part]):
         super().__init__(models=[part.model_id for part in parts.values()])
