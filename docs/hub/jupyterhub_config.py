@@ -3,7 +3,7 @@
     jupyterhub --config docs/hub/jupyterhub_config.py
 
 Needs jupyterhub, nbgitpuller and this course in one environment that every account may read, and configurable-http-proxy
-from npm on the PATH. Run it behind a web server that speaks HTTPS. See docs/teaching.md.
+from npm on the PATH. Run it behind a web server that speaks HTTPS, such as Caddy with the Caddyfile beside this. See docs/teaching.md.
 """
 
 import os
