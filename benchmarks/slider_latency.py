@@ -2,6 +2,7 @@
 
     python benchmarks/slider_latency.py [moves]
 
+A move of all takes 7 seconds: JupyterLab has to be at rest before the next one.
 Beside them, the same explorers on a web page (`page-…`), which need no kernel.
 
 `ours` is lesson 03's explorer; the floor is a slider that sets a Label; the alternative is what most
@@ -140,6 +141,7 @@ def measure(notebook, web, moves: int):
     taken = {way: [] for way in (*CELLS, *(f"page-{way}" for way in ON_A_PAGE))}
     with watch_flicker(notebook.output("ours")) as flicker:
         for turn in range(moves):
+            print(f"\rmove {turn + 1} of {moves}", end="", file=sys.stderr)
             notebook.page.bring_to_front()
             for way in CELLS:
                 if way == "interact-torchinfo" and turn >= 20:
@@ -157,8 +159,9 @@ def measure(notebook, web, moves: int):
                 slider = shown.control(box.removeprefix(".resnote-"))
                 slider.focus()
                 taken[f"page-{way}"].append(measure_latency(shown.box, lambda: slider.press(key), expected, timeout=30))
+    print(file=sys.stderr)
     notebook.page.bring_to_front()
-    return taken, flicker, {way: [drag(notebook, way) for _ in range(10)] for way in DRAGS}
+    return taken, flicker, {way: [drag(notebook, way) for _ in range(5)] for way in DRAGS}
 
 
 def drag(notebook, way: str) -> float:
@@ -192,4 +195,4 @@ def report(taken: dict[str, list[float]], flicker, drags) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60)
