@@ -61,7 +61,7 @@ def _check_as_built(ask):
     made, x = "MyGroupNorm(2, 6, 0.3)", torch.randn(2, 6, 3, 3, generator=generator_for(6))
     norm = ask(2, 6, 0.3, call=made)
     _gamma_and_beta(norm, made, 6)
-    check_tensor("what your module gave for images in float32", ask.of(norm, x, call=f"{made}(x)"), x)
+    check_tensor("what your module gave for images in float32", ask.of(norm, x, call=f"{made}(x), x in float32,"), x)
 
 
 def _gamma_and_beta(norm, made, channels):

@@ -45,8 +45,10 @@ def diagnose(turn):
 def first_over_last(turn):
     channels, classes = pick(1, 2, 3), pick(2, 3)
     layers = [torch.nn.Conv2d(channels, 4, 3, bias=pick(True, False))]
-    for _ in range(pick(1, 2)):
-        layers += [pick(torch.nn.BatchNorm2d(4), torch.nn.Identity()), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 1)]
+    for block in range(pick(1, 2)):
+        # without batch norm in the first at most: behind it, all units of a last layer are dead now and then
+        norm = torch.nn.Identity() if block == 0 and pick(True, False) else torch.nn.BatchNorm2d(4)
+        layers += [norm, torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 1)]
     network = torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(4 * 6, classes)).double()
     m = pick(2, 3, 5)
     return network, normal(m, channels, 4, 5), torch.randint(classes, (m,))

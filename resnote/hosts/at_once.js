@@ -1,10 +1,7 @@
 async function initialize({ model }) {
-    const parts = new Map();
-    for (const id of model.get("models")) parts.set(id, await model.widget_manager?.get_model(id));
-    if (![...parts.values()].every(part => part?.set_state)) return;
-    // set_state: as a message from the kernel to the part itself would.
+    const parts = await Promise.all(model.get("models").map(id => model.widget_manager.get_model(id)));
     model.on("msg:custom", values => {
-        for (const [id, value] of Object.entries(values)) parts.get(id).set_state({ value });
+        for (const part of parts) if (part.model_id in values) part.set_state({ value: values[part.model_id] });
     });
     model.send("taken");
 }

@@ -1,9 +1,11 @@
 """The parts of an explorer's picture, of which a move changes several, and all at once.
 
-Their values, sent one by one, would also be drawn one by one: between two messages a browser may paint the whole page.
-And each part is laid out and painted by itself: when one changes, the others and the controls need not be.
+Their values, sent one by one, would be drawn one by one: between two messages a browser may paint the whole page. And each
+part is laid out and painted by itself: when one changes, the others and the controls need not be.
 """
 
+import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 
 import anywidget
@@ -11,26 +13,14 @@ import ipywidgets as widgets
 from traitlets import List
 
 PART = "resnote-part"           # a class
-
-
-class Part(widgets.HTML):
-    """A part of a picture; while it is `silent`, the front end is not told of a new value."""
-
-    silent = False
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.add_class(PART)
-
-    def send_state(self, key=None):
-        if not self.silent:
-            super().send_state(key)
+REST = 0.3                      # seconds without a move
 
 
 class AtOnce(anywidget.AnyWidget):
-    """Shows nothing; gives several parts their new values in one message.
+    """Shows nothing; sends the values of several parts in one message.
 
-    It does so once the front end has said that it takes such messages. To others, and before, each part sends its own.
+    It does so once a front end has said that it takes such messages. When no move follows, each part sends its own value, too:
+    another front end of the same kernel may not take the first. Before, each part sends its own at once.
 
     Parameters
     ----------
@@ -40,21 +30,35 @@ class AtOnce(anywidget.AnyWidget):
     models = List().tag(sync=True)
 
     _esm = Path(__file__).with_name("at_once.js").read_text(encoding="utf-8")
-    _css = f".{PART} {{ contain: content; }}"
+    _css = f".{PART} {{ contain: layout style; }}"
 
-    def __init__(self, parts: dict[str, Part]):
-        super().__init__(models=[part.model_id for part in parts.values()])
-        self.parts, self.taken = parts, False
-        self.on_msg(lambda *_: setattr(self, "taken", True))        # the front end sends nothing else
+    def __init__(self, parts: dict[str, widgets.HTML]):
+        super().__init__(models=[part.add_class(PART).model_id for part in parts.values()])
+        self.parts, self.taken, self._held, self._timer = parts, False, ExitStack(), None
+        self.on_msg(lambda *_: setattr(self, "taken", True))        # a front end sends nothing else
 
     def show(self, html: dict[str, str]) -> None:
         """Give each part its value of ``html``."""
         changed = {part.model_id: html[name] for name, part in self.parts.items() if part.value != html[name]}
-        for name, part in self.parts.items():
-            part.silent = self.taken
-            try:
-                part.value = html[name]
-            finally:
-                part.silent = False
         if self.taken and changed:
+            self._hold()
             self.send(changed)
+        for name, part in self.parts.items():
+            part.value = html[name]
+
+    def _hold(self):
+        """Let no part send its own value until there is rest."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:            # not in a kernel: then nothing would end it
+            return
+        if self._timer:
+            self._timer.cancel()
+        else:
+            for part in self.parts.values():
+                self._held.enter_context(part.hold_sync())
+        self._timer = loop.call_later(REST, self._release)
+
+    def _release(self):
+        self._timer = None
+        self._held.close()

@@ -11,7 +11,7 @@ from html import escape
 import ipywidgets as widgets
 
 from resnote.explorers.base import Choice, Column, Columns, Explorer, Line, Slider, Steps, cannot_draw, words_of
-from resnote.hosts.at_once import AtOnce, Part
+from resnote.hosts.at_once import AtOnce
 from resnote.hosts.names import GROUP, NAMED, REGION, STEPS, ControlNames
 from resnote.hosts.saved import KeepsStill, bundle
 
@@ -42,7 +42,7 @@ class Lab:
     ----------
     state : what the controls show, an instance of the explorer's `State`; None where it could not be drawn
     controls : the widget of each field of the state
-    views : the widget of each part of the picture, and of the sentence, "live"
+    views : the `widgets.HTML` of each part of the picture, and of the sentence, "live"
     at_once : what gives the views their values
     presets : the row of buttons
     widget : all of it
@@ -54,7 +54,7 @@ class Lab:
         self.controls = {name: make(control).add_class(f"resnote-{name}") for name, control in explorer.controls.items()}
         self.presets = widgets.ToggleButtons(options=list(explorer.presets), value=None, style={"button_width": "auto"},
                                              description="Presets", tooltips=[f"Set all controls: {n}" for n in explorer.presets])
-        self.views = {name: Part() for name in (*explorer.part_names(), "live")}
+        self.views = {name: widgets.HTML() for name in (*explorer.part_names(), "live")}
         self.state = self._numbers = None
         self.at_once = AtOnce(self.views)
         self._busy = False
