@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from lab import screenshot
 from page import SCREENSHOTS
-from playwright.sync_api import expect
+from playwright.sync_api import Error, expect
 from save_notebooks import NOTEBOOKS
 from test_lessons import EXPLORERS
 from web import WebExplorer, in_browser, in_python, positions, serving
@@ -33,6 +33,11 @@ def each(names, quick=("index", "03_bottleneck", "BottleneckExplorer")):
 
 def needs_tables(explorer) -> bool:
     return explorer.__module__.rpartition(".")[2] in TABLES
+
+
+def test_the_browser_of_these_tests_reaches_no_host_but_this_one(browser):
+    with browser.new_context() as context, pytest.raises(Error, match="ERR_NAME_NOT_RESOLVED"):
+        context.new_page().goto("http://localhost")
 
 
 @pytest.fixture(scope="module")
