@@ -2,7 +2,7 @@
 
     python benchmarks/slider_latency.py [moves]
 
-A move of all takes 7 seconds: JupyterLab has to be at rest before the next one.
+A move of all takes 7 seconds: JupyterLab and the page have to be at rest before the next one.
 Beside them, the same explorers on a web page (`page-…`), which need no kernel.
 
 `ours` is lesson 03's explorer; the floor is a slider that sets a Label; the alternative is what most
@@ -158,6 +158,7 @@ def measure(notebook, web, moves: int):
                 shown = WebExplorer(web, way)
                 slider = shown.control(box.removeprefix(".resnote-"))
                 slider.focus()
+                web.wait_for_timeout(100)               # at rest, as JupyterLab is
                 taken[f"page-{way}"].append(measure_latency(shown.box, lambda: slider.press(key), expected, timeout=30))
     print(file=sys.stderr)
     notebook.page.bring_to_front()

@@ -192,12 +192,12 @@ def _right(scores, labels) -> int:
     return int((scores.argmax(1) == labels).sum())
 
 
-def walks(momentum: str, batch_size: int, seen: int, learning: bool) -> list[tuple[list, list, list]]:
-    """Mean and variance of the drawn unit: of each batch that passed, running, and of all training images."""
+def walks(momentum: str, batch_size: int, learning: bool) -> list[tuple[list, list, list]]:
+    """Mean and variance of the drawn unit: of each batch that passes, running, and of all training images."""
     unit = slice(None), 0, UNIT
-    batches = batch_statistics(batch_size, learning)[:seen, *unit].T.tolist()
-    running = running_statistics(momentum, batch_size, learning)[:seen + 1, *unit].T.tolist()
-    target = population()[:, :seen + 1] if learning else population()[:, -1:].expand(-1, STEPS + 1)
+    batches = batch_statistics(batch_size, learning)[:, *unit].T.tolist()
+    running = running_statistics(momentum, batch_size, learning)[:, *unit].T.tolist()
+    target = population() if learning else population()[:, -1:].expand(-1, STEPS + 1)
     return list(zip(batches, running, target.tolist()))
 
 

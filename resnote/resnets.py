@@ -30,6 +30,7 @@ For small images (§4.2) the stem is a 3x3 convolution, and three stages of n tw
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from resnote.counting import (BYTES_PER_VALUE, BlockCount, Row, basic_block, batch_norm2d, bottleneck, bottleneck_layout,
@@ -182,16 +183,16 @@ def _deep(name, depth) -> int:
 class _Totals:
     """Sums over the parts of a stage or a network."""
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         return self._sum("parameters")
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Multiply-accumulates. FLOPs would be twice this."""
         return self._sum("macs")
 
-    @property
+    @cached_property
     def elementwise(self) -> int:
         return self._sum("elementwise")
 
@@ -215,7 +216,7 @@ class StageCount(_Totals):
     def output(self) -> tuple[int, int, int]:
         return self.first.after[-1].output
 
-    @property
+    @cached_property
     def saved_for_backward(self) -> int:
         """Bytes that the stage keeps in training beside its input, which the stage before has kept."""
         return sum(times * (block.saved_for_backward - bytes_of(block.input)) for times, block in self._parts())
@@ -234,7 +235,7 @@ class NetworkCount(_Totals):
     stages: tuple[StageCount, ...]
     head: tuple[Row, ...]
 
-    @property
+    @cached_property
     def saved_for_backward(self) -> int:
         """Bytes that autograd keeps in training, the image included."""
         return (bytes_of(self.input) + self.stem_saved + sum(stage.saved_for_backward for stage in self.stages)
@@ -308,9 +309,9 @@ def count(architecture: Architecture, size=224) -> NetworkCount:
     stages, shape = [], stem[-1].output
     for number, blocks in enumerate(architecture.blocks):
         settings = architecture.stage(number)
-        first = _counted(architecture, settings[0], shape[1:])
+        first = _counted(architecture.block, settings[0], shape[1:], architecture.groups, architecture.version)
         shape = first.after[-1].output
-        following = _counted(architecture, settings[1], shape[1:])
+        following = _counted(architecture.block, settings[1], shape[1:], architecture.groups, architecture.version)
         for times, block in zip((1, blocks - 1), settings):     # the following blocks have no stride
             for layer in _layout(architecture)(*block[:3], 3, block.stride, architecture.groups):
                 field, jump = field + times * (layer.kernel_size - 1) * jump, jump * layer.stride
@@ -322,14 +323,15 @@ def count(architecture: Architecture, size=224) -> NetworkCount:
     return NetworkCount(architecture.name, image, tuple(stem), tuple(stages), (mean, linear))
 
 
-def _counted(architecture, settings: BlockSettings, size) -> BlockCount:
+@lru_cache(maxsize=64)          # a network has the same blocks again and again, and so has the next that an explorer shows
+def _counted(kind, settings: BlockSettings, size, groups, version) -> BlockCount:
     common = {"size": size, "stride": settings.stride}
-    if architecture.block == "plain block":
+    if kind == "plain block":
         return plain_block(*settings[:3], **common)
-    if architecture.block == "basic block":
+    if kind == "basic block":
         return basic_block(*settings[:3], **common, shortcut=settings.shortcut)
-    return bottleneck(*settings[:3], **common, shortcut=settings.shortcut, groups=architecture.groups,
-                      stride_first=architecture.version == "v1")
+    return bottleneck(*settings[:3], **common, shortcut=settings.shortcut, groups=groups,
+                      stride_first=version == "v1")
 
 
 def _layout(architecture):

@@ -46,13 +46,12 @@ def propagate(depth: int, activation: str, gain: float, batch_norm: bool) -> tup
 @torch.enable_grad()            # what is kept has to serve a later call, too
 def _profile(depth, activation, gain, batch_norm):
     _, labels, _, last = _signal()
-    passed = _forward(activation, gain, batch_norm)
-    while len(passed) < depth:
-        passed.append(_next(passed, activation, gain, batch_norm))
+    passed = _passed(activation, gain, batch_norm)
+    _pass_on(passed, depth, activation, gain, batch_norm)
     weights, outputs, spread = zip(*passed[:depth])
     loss = F.cross_entropy(outputs[-1] @ last.T, labels)
     gradients = torch.autograd.grad(loss, weights, retain_graph=True)       # kept for the next depth
-    return spread, tuple(gradient.norm().item() for gradient in gradients)
+    return spread, tuple(torch.stack(torch._foreach_norm(gradients)).tolist())
 
 
 class Passed(NamedTuple):
@@ -64,19 +63,26 @@ class Passed(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def _forward(activation, gain, batch_norm) -> list[Passed]:
+def _passed(activation, gain, batch_norm) -> list[Passed]:
     """The layers that the signal has passed at this setting so far: another depth needs no more than its own backward pass."""
     return []
 
 
-def _next(passed, activation, gain, batch_norm) -> Passed:
+def _pass_on(passed: list[Passed], depth, activation, gain, batch_norm) -> None:
+    """Let the signal pass the layers up to ``depth`` that it has not passed."""
     images, _, directions, _ = _signal()
-    weight = (directions[len(passed)] * (gain / UNITS**0.5)).requires_grad_()
-    x = (passed[-1].output if passed else images) @ weight.T
-    if batch_norm:
-        x = F.batch_norm(x, None, None, training=True)
-    x = FUNCTIONS[activation](x)
-    return Passed(weight, x, x.detach().std(0).mean().item())
+    x, layers, deviations = passed[-1].output if passed else images, [], []
+    for direction in directions[len(passed):depth]:
+        weight = (direction * (gain / UNITS**0.5)).requires_grad_()
+        x = x @ weight.T
+        if batch_norm:
+            x = F.batch_norm(x, None, None, training=True)
+        x = FUNCTIONS[activation](x)
+        layers.append((weight, x))
+        deviations.append(x.detach().std(0))
+    if layers:
+        spreads = torch.stack(deviations).mean(1).tolist()
+        passed += [Passed(*layer, spread) for layer, spread in zip(layers, spreads)]
 
 
 @cache

@@ -87,7 +87,8 @@ def number(value: float, digits: int = 2) -> str:
 
 def rounded(values, digits: int = 5) -> list[float]:
     """Each number to so many digits, however small it is."""
-    return [float(f"{value:.{digits - 1}e}") for value in values]
+    written = f"{{:.{digits - 1}e}}".format
+    return [float(written(value)) for value in values]
 
 
 def percent(share: float) -> str:

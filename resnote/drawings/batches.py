@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from math import floor
 from typing import NamedTuple
@@ -42,7 +43,7 @@ class BatchChart(NamedTuple):
 
     title: str
     facts: tuple[str, str]
-    values: list[float]
+    values: Sequence[float]
     first: str
     curve: Curve
     problem: str = ""
@@ -86,7 +87,8 @@ def _bars(values) -> str:
         f'width="{_x(place * BIN + BIN / 2) - _x(place * BIN - BIN / 2) - 1:.1f}" '
         f'height="{_BOTTOM - _y(count / tallest):.1f}" fill="{BARS}"/>'
         for place, count in sorted(counts.items()))
-    each = "".join(f"M{_x(z):.1f},{_BOTTOM + 4}v9" for z in inside)
+    right = (_RIGHT - _LEFT) / (HIGH - LOW)                 # pixels for 1
+    each = "".join([f"M{_LEFT + right * (z - LOW):.1f},{_BOTTOM + 4}v9" for z in inside])
     scale = svg_text(_LEFT - 5, _CEILING + 4, percent(tallest / len(values)) if inside else "", size=11, anchor="end",
                      colour=MUTED)
     below, above = sum(z < LOW for z in values), sum(z > HIGH for z in values)

@@ -67,20 +67,22 @@ def network_shares(network: NetworkCount) -> Drawing:
     totals = network.parameters, network.macs, network.saved_for_backward
     rows = [svg_text(8, 20, "Where they are: parameters, work, memory", size=15, weight="bold"),
             svg_text(8, 36, "share of the network's total; memory: kept in training, one image", size=12, colour=MUTED)]
+    bars = {kind: "" for kind, _ in KINDS}
     for number, part in enumerate(parts):
         top = _TOP + ROW * number
         rows.append(svg_text(8, top + 8, part.name, size=13, weight="bold"))
         written = f"{part.parameters:,}", format_macs(part.macs), format_bytes(part.saved)
-        for line, ((kind, colour), value, total, words) in enumerate(zip(KINDS, part[3:], totals, written)):
+        for line, (kind, value, total, words) in enumerate(zip(bars, part[3:], totals, written)):
             y = top + 17 * line
-            long = _BAR_LONGEST * value / total
+            long = max(_BAR_LONGEST * value / total, 0.5)
             rows.append(svg_text(_BAR_LEFT - 6, y + 8, kind, size=11, anchor="end", colour=MUTED))
             if value:
-                rows.append(f'<rect x="{_BAR_LEFT}" y="{y - 2}" width="{max(long, 0.5):.1f}" height="12" fill="{colour}" stroke="{INK}" '
-                            'stroke-width="0.5"/>' + svg_text(_BAR_LEFT + long + 6, y + 8, f"{words}, ", size=12, bold_end=percent(value / total)))
+                bars[kind] += f"M{_BAR_LEFT},{y - 2}h{long:.1f}v12H{_BAR_LEFT}z"
+                rows.append(svg_text(_BAR_LEFT + long + 6, y + 8, f"{words}, ", size=12, bold_end=percent(value / total)))
             else:
                 rows.append(svg_text(_BAR_LEFT, y + 8, "none", size=12, colour=MUTED))
-    return Drawing("".join(rows), describe_shares(network), WIDTH, HEIGHT)
+    drawn = [f'<path d="{bars[kind]}" fill="{colour}" stroke="{INK}" stroke-width="0.5"/>' for kind, colour in KINDS]
+    return Drawing("".join(rows + drawn), describe_shares(network), WIDTH, HEIGHT)
 
 
 def describe(network: NetworkCount) -> str:

@@ -84,15 +84,17 @@ def describe_modes(title, modes, images) -> str:
 
 def _frame(walk, top, last) -> str:
     low, _, high = walk.axis
+    right, down = (_RIGHT - _LEFT) / last, _TALL / (high - low)        # pixels a batch, and for 1
 
-    def place(n, value):
-        return f"{_x(n, last):.1f},{_y(value, low, high, top):.1f}"
+    def place(n, value):                # the most often called
+        value = low if value < low else high if value > high else value
+        return f"{_LEFT + right * n:.1f},{top + down * (high - value):.1f}"
 
     numbers = f"running {number(walk.running[-1])}, the population's {number(walk.population[-1])}"
     head = (svg_text(_LEFT, top - 7, walk.name, size=12, weight="bold")
             + svg_text(_RIGHT, top - 7, numbers, size=12, anchor="end"))
     scale = "".join(
-        svg_text(_LEFT - 6, _y(value, low, high, top) + 4, number(value, 0), size=11, anchor="end", colour=MUTED)
+        svg_text(_LEFT - 6, top + down * (high - value) + 4, number(value, 0), size=11, anchor="end", colour=MUTED)
         + f'<path d="M{place(0, value)} H{_RIGHT}" stroke="{MUTED}" stroke-width="0.3"/>' for value in walk.axis)
     dots = "".join(f"M{place(n, value)}h0" for n, value in enumerate(walk.batches, start=1))
     lines = [" ".join(place(n, value) for n, value in enumerate(values)) for values in (walk.population, walk.running)]
@@ -106,10 +108,6 @@ def _frame(walk, top, last) -> str:
 
 def _x(number, last) -> float:
     return _LEFT + (_RIGHT - _LEFT) * number / last
-
-
-def _y(value, low, high, top) -> float:
-    return top + _TALL * (high - min(max(value, low), high)) / (high - low)
 
 
 def _legend() -> str:

@@ -7,7 +7,8 @@ either, nor torch.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from html import escape
 from typing import NamedTuple
 
@@ -25,9 +26,9 @@ class Slider:
     high: int
 
     @property
-    def positions(self) -> list:
+    def positions(self) -> Sequence:
         """All values, in order."""
-        return list(range(self.low, self.high + 1))
+        return range(self.low, self.high + 1)
 
     def words(self, value) -> str:
         """A value as the readout shows it."""
@@ -42,8 +43,8 @@ class Steps:
     values: tuple | dict
 
     @property
-    def positions(self) -> list:
-        return list(self.values.values() if isinstance(self.values, dict) else self.values)
+    def positions(self) -> Sequence:
+        return tuple(self.values.values()) if isinstance(self.values, dict) else self.values
 
     def words(self, value) -> str:
         return list(self.values)[self.positions.index(value)] if isinstance(self.values, dict) else str(value)
@@ -57,8 +58,8 @@ class Choice:
     options: tuple
 
     @property
-    def positions(self) -> list:
-        return list(self.options)
+    def positions(self) -> Sequence:
+        return self.options
 
     def words(self, value) -> str:
         return str(value)
@@ -69,7 +70,7 @@ class Switch:
     """Off or on."""
 
     label: str
-    positions = [False, True]
+    positions = (False, True)
 
     def words(self, value) -> str:
         return ("off", "on")[value]
@@ -192,6 +193,13 @@ class Explorer:
         """The fields in which a state differs from the first preset."""
         first = cls.setting()
         return [f.name for f in fields(state) if getattr(state, f.name) != getattr(first, f.name)]
+
+    @classmethod
+    def neighbours(cls, state, name: str) -> list:
+        """The states one step of a control away: the one below, the one above."""
+        positions = cls.controls[name].positions
+        place = positions.index(getattr(state, name))
+        return [replace(state, **{name: positions[near]}) for near in (place - 1, place + 1) if 0 <= near < len(positions)]
 
     @classmethod
     def part_names(cls) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from resnote.drawings.kit import WIDTH
@@ -55,12 +56,22 @@ class Numbers(NamedTuple):
     right: Right
 
 
-def walks(state: State) -> tuple[Walk, Walk]:
-    """Mean and variance of the drawn unit, up to the batches seen, to five digits, by `resnote.modes`: a page puts a table here."""
+@cache
+def whole_walks(momentum: str, batch_size: int, learning: bool) -> list[list[list[float]]]:
+    """Mean and variance of the drawn unit over all batches, to five digits, by `resnote.modes`: a page puts a table here.
+
+    Of each: of the batches, running, and of all training images.
+    """
     from resnote import modes
 
-    found = modes.walks(state.momentum, state.batch_size, state.seen, state.learning)
-    return tuple(Walk(name, AXES[name], *map(rounded, walk)) for name, walk in zip(AXES, found))
+    return [list(map(rounded, walk)) for walk in modes.walks(momentum, batch_size, learning)]
+
+
+def walks(state: State) -> tuple[Walk, Walk]:
+    """Mean and variance of the drawn unit, up to the batches seen; where the weights stand still, so does the population."""
+    seen, found = state.seen, whole_walks(state.momentum, state.batch_size, state.learning)
+    return tuple(Walk(name, AXES[name], batches[:seen], running[:seen + 1], population[:seen + 1 if state.learning else None])
+                 for name, (batches, running, population) in zip(AXES, found))
 
 
 def right(state: State) -> Right:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from math import exp, tanh
 from statistics import fmean
 from typing import NamedTuple
@@ -68,7 +68,7 @@ PRESETS = {
 class Batch(NamedTuple):
     """The batch's values, their mean and variance (÷ m), the share in the zone, and the mean slope there."""
 
-    values: list[float]
+    values: tuple[float, ...]
     mean: float
     variance: float
     zone: float
@@ -85,30 +85,31 @@ class Numbers(NamedTuple):
 
 def batches(state: State) -> tuple[Batch, Batch | None]:
     """The batch before and after batch norm (ε = 1e-5, float64); None where batch norm refuses it."""
-    before = [state.mean + state.spread * z for z in _sample()[:state.batch_size]]
-    after = None if state.batch_size == 1 else _measure(batch_norm(before, state.gamma, state.beta), state)
-    return _measure(before, state), after
+    before = tuple(state.mean + state.spread * z for z in _sample()[:state.batch_size])
+    after = None if state.batch_size == 1 else _measure(batch_norm(before, state.gamma, state.beta), state.activation)
+    return _measure(before, state.activation), after
 
 
-def variance(values: list[float], mean: float) -> float:
+def variance(values, mean: float) -> float:
     """The biased one, ÷ m."""
-    return fmean((x - mean) ** 2 for x in values)
+    return fmean([(x - mean) ** 2 for x in values])
 
 
-def batch_norm(values: list[float], gamma: float, beta: float, eps: float = 1e-5) -> list[float]:
+def batch_norm(values, gamma: float, beta: float, eps: float = 1e-5) -> tuple[float, ...]:
     """One feature's batch, normalised in training mode, times γ, plus β: Algorithm 1, as `resnote.batchnorm.forward`."""
     mean = fmean(values)
     scale = gamma / (variance(values, mean) + eps) ** 0.5
-    return [scale * (x - mean) + beta for x in values]
+    return tuple(scale * (x - mean) + beta for x in values)
 
 
-def _measure(values, state) -> Batch:
-    activation = ACTIVATIONS[state.activation]
+@lru_cache(maxsize=4)           # γ and β leave the batch before as it is
+def _measure(values, name) -> Batch:
+    activation = ACTIVATIONS[name]
     low, high = activation.zone
     reaches = high if high < HIGH else float("inf")
     mean = fmean(values)
-    return Batch(values, mean, variance(values, mean), fmean(low < z < reaches for z in values),
-                 fmean(map(activation.slope, values)))
+    return Batch(values, mean, variance(values, mean), sum(low < z < reaches for z in values) / len(values),
+                 fmean([activation.slope(z) for z in values]))
 
 
 @cache
@@ -155,7 +156,7 @@ class NormalizationExplorer(Explorer):
 
     @staticmethod
     def draw(numbers):
-        before, after = map(batch_chart, charts(numbers))
+        before, after = map(_drawn, charts(numbers))
         return {"before": before, "after": after}
 
     @staticmethod
@@ -176,8 +177,11 @@ def charts(numbers: Numbers) -> tuple[BatchChart, BatchChart]:
     drawn, title = curve(state.activation), "After batch norm"
     before = BatchChart("What comes in", _facts(came, drawn, "x₁"), came.values, "x₁", drawn)
     if went is None:
-        return before, BatchChart(title, ("", ""), [], "y₁", drawn, REFUSED.format(beta=number(state.beta)))
+        return before, BatchChart(title, ("", ""), (), "y₁", drawn, REFUSED.format(beta=number(state.beta)))
     return before, BatchChart(title, _facts(went, drawn, "y₁"), went.values, "y₁", drawn)
+
+
+_drawn = lru_cache(maxsize=4)(batch_chart)          # most moves change one of two batches
 
 
 def _facts(batch, drawn, first) -> tuple[str, str]:

@@ -25,6 +25,7 @@ class AtOnce(anywidget.AnyWidget):
     Parameters
     ----------
     parts : the widgets of the parts, by name
+    at_rest : what to call in the kernel when no move has followed
     """
 
     models = List().tag(sync=True)
@@ -32,9 +33,9 @@ class AtOnce(anywidget.AnyWidget):
     _esm = Path(__file__).with_name("at_once.js").read_text(encoding="utf-8")
     _css = f".{PART} {{ contain: layout style; }}"
 
-    def __init__(self, parts: dict[str, widgets.HTML]):
+    def __init__(self, parts: dict[str, widgets.HTML], at_rest):
         super().__init__(models=[part.add_class(PART).model_id for part in parts.values()])
-        self.parts, self.taken, self._held, self._timer = parts, False, ExitStack(), None
+        self.parts, self.at_rest, self.taken, self._held, self._timer = parts, at_rest, False, ExitStack(), None
         self.on_msg(lambda *_: setattr(self, "taken", True))        # a front end sends nothing else
 
     def show(self, html: dict[str, str]) -> None:
@@ -62,3 +63,4 @@ class AtOnce(anywidget.AnyWidget):
     def _release(self):
         self._timer = None
         self._held.close()
+        self.at_rest()

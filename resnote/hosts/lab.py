@@ -5,7 +5,8 @@ A move draws once and in place; an error is a sentence in place, since JupyterLa
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import asyncio
+from contextlib import contextmanager, suppress
 from html import escape
 
 import ipywidgets as widgets
@@ -55,8 +56,8 @@ class Lab:
         self.presets = widgets.ToggleButtons(options=list(explorer.presets), value=None, style={"button_width": "auto"},
                                              description="Presets", tooltips=[f"Set all controls: {n}" for n in explorer.presets])
         self.views = {name: widgets.HTML() for name in (*explorer.part_names(), "live")}
-        self.state = self._numbers = None
-        self.at_once = AtOnce(self.views)
+        self.state = self._numbers = self._moved = self._ahead = None
+        self.at_once = AtOnce(self.views, self._look_ahead)
         self._busy = False
         self._set(state)
         for control in self.controls.values():
@@ -90,8 +91,9 @@ class Lab:
         box = widgets.VBox([*heading, *map(self._place, column.names)], layout={"flex": "1 1 330px", "max_width": f"{width}px"})
         return box.add_class(GROUP) if heading else box
 
-    def _on_control(self, _change):
+    def _on_control(self, change):
         if not self._busy:
+            self._moved = next(name for name, control in self.controls.items() if control is change.owner)
             self._refresh()
 
     def _on_preset(self, change):
@@ -117,6 +119,18 @@ class Lab:
         self.at_once.show(html)
         with self._quietly():
             self.presets.value = self.explorer.preset_of(self.state)
+
+    def _look_ahead(self):
+        """While the hand rests, compute where it may go next, for explorers that keep numbers which take long."""
+        async def compute(state):
+            for near in self.explorer.neighbours(state, self._moved):
+                if state == self.state:         # no move since
+                    with suppress(Exception):   # a move there says it
+                        self.explorer.numbers(near)
+                await asyncio.sleep(0)          # a move comes first
+
+        if self.state and self._moved:
+            self._ahead = asyncio.ensure_future(compute(self.state))
 
     @contextmanager
     def _quietly(self):

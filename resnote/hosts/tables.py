@@ -52,9 +52,8 @@ def _use_signal(table):
 def _inference(batch_sizes=BATCH_SIZES, momenta=MOMENTA):
     table = {"walks": {}, "right": {}, "sizes": {}}
     for size, learning, momentum in product(batch_sizes, (False, True), momenta):
-        state = inference.State(momentum, size, STEPS, learning)
-        table["walks"][key(momentum, size, learning)] = [walk[2:] for walk in inference.walks(state)]
-        table["sizes"][key(size)] = inference.right(state)[3:]
+        table["walks"][key(momentum, size, learning)] = inference.whole_walks(momentum, size, learning)
+        table["sizes"][key(size)] = inference.right(inference.State(momentum, size, STEPS, learning))[3:]
     for size, learning, seen in product(batch_sizes, (False, True), range(STEPS + 1)):
         for momentum in momenta:          # innermost, since two of the three counts do not know it
             right = inference.right(inference.State(momentum, size, seen, learning))
@@ -63,16 +62,14 @@ def _inference(batch_sizes=BATCH_SIZES, momenta=MOMENTA):
 
 
 def _use_inference(table):
-    def walks(state):
-        seen, found = state.seen, table["walks"][key(state.momentum, state.batch_size, state.learning)]
-        return tuple(inference.Walk(name, axes, batches[:seen], running[:seen + 1], population[:seen + 1 if state.learning else None])
-                     for (name, axes), (batches, running, population) in zip(inference.AXES.items(), found))
+    def whole_walks(*settings):
+        return table["walks"][key(*settings)]
 
     def right(state):
         found = table["right"][key(state.momentum, state.batch_size, state.learning)]
         return inference.Right(*found[state.seen], *table["sizes"][key(state.batch_size)])
 
-    inference.walks, inference.right = walks, right
+    inference.whole_walks, inference.right = whole_walks, right
 
 
 TABLES = {"signal": (_signal, _use_signal), "inference": (_inference, _use_inference)}

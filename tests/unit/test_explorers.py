@@ -100,6 +100,36 @@ def test_parts_are_sent_at_once_to_a_front_end_that_takes_them_so_and_by_themsel
     asyncio.run(drag())
 
 
+def test_while_the_hand_rests_the_next_positions_are_computed_and_a_fault_there_waits_for_the_move(monkeypatch):
+    lab, asked = BottleneckExplorer().lab, []
+    numbers = BottleneckExplorer.numbers
+
+    def counted(state):
+        asked.append(state.bottleneck_width)
+        if state.bottleneck_width == 36:
+            raise RuntimeError("no such width")
+        return numbers(state)
+
+    monkeypatch.setattr(at_once, "REST", 0.05)
+    monkeypatch.setattr(at_once.AtOnce, "send", lambda *_: None)
+    monkeypatch.setattr(BottleneckExplorer, "numbers", staticmethod(counted))
+    lab.at_once._handle_custom_msg("taken", [])
+
+    async def drag():
+        for width, near in ((33, [32, 34]), (512, [511]), (1, [2]), (38, [37, 39]), (37, [36, 38])):
+            lab.controls["bottleneck_width"].value = 300
+            lab.controls["bottleneck_width"].value = width
+            await asyncio.sleep(0.2)
+            assert asked[2:] == near, width
+            asked.clear()
+        lab.controls["bottleneck_width"].value = 36
+        assert "could not draw this setting (RuntimeError: no such width)" in lab.views["live"].value
+        await asyncio.sleep(0.2)
+        assert asked == [36]
+
+    asyncio.run(drag())
+
+
 def test_a_sentence_cannot_break_the_page(monkeypatch):
     explorer = BottleneckExplorer()
     monkeypatch.setattr(BottleneckExplorer, "sentence", lambda before, numbers: "<script>")

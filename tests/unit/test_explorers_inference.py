@@ -141,7 +141,8 @@ def test_the_walk_is_the_drawn_units_and_ends_after_the_batches_seen():
         state = inference.State(batch_size=4, seen=17, learning=learning)
         x = network(step)[1](modes.experiment().train_images)[:, modes.UNIT]
         own = modes.training_batches(4)[16] @ network(16 if learning else step)[1].weight[modes.UNIT]
-        exact = modes.walks(state.momentum, 4, 17, learning)
+        exact = [(batches[:17], running[:18], populations[:18 if learning else None])
+                 for batches, running, populations in modes.walks(state.momentum, 4, learning)]
         for (batches, running, populations), shown, population, batch, start in zip(
                 exact, inference.walks(state), (x.mean(), x.var(correction=0)), (own.mean(), own.var()), (0, 1)):
             assert len(batches) == 17 and len(running) == 18 and running[0] == start

@@ -1,7 +1,7 @@
 """Lesson 06's explorer shows the network that its controls describe, and its presets are the published ones."""
 
 import pytest
-from controls import coordinate, drawn, images, live, still, texts, words
+from controls import coordinate, drawn, images, live, still, strokes, texts, words
 
 from resnote import resnets
 from resnote.drawings import networks
@@ -55,12 +55,12 @@ def test_bars_are_shares_of_the_totals_and_the_parts_add_up(name):
     for place, total in ((3, counted.parameters), (4, counted.macs), (5, counted.saved_for_backward)):
         assert sum(part[place] for part in parts) == total
     drawing = drawn(networks.network_shares(counted))
-    bars, values = list(drawing.iter("rect")), [(part[place], total) for part in parts for place, total in (
-        (3, counted.parameters), (4, counted.macs), (5, counted.saved_for_backward)) if part[place]]
-    assert len(bars) == len(values)
-    for bar, (value, total) in zip(bars, values):
-        assert coordinate(bar, "width") == pytest.approx(max(150 * value / total, 0.5), abs=0.06)
-    assert all(any(percent(value / total) in text for text in texts(drawing)) for value, total in values)
+    bars = {path.get("fill"): strokes(path) for path in drawing.iter("path")}
+    for place, (_, colour) in enumerate(networks.KINDS, start=3):
+        shares = [part[place] / sum(part[place] for part in parts) for part in parts if part[place]]
+        assert [right[0] - left[0] for left, right, *_ in bars[colour]] == [
+            pytest.approx(max(150 * share, 0.5), abs=0.06) for share in shares]
+        assert all(any(percent(share) in text for text in texts(drawing)) for share in shares)
 
 
 def test_every_text_stays_inside_its_picture_at_the_largest_network():

@@ -48,7 +48,7 @@ def test_the_signal_is_the_one_that_a_loop_by_hand_sends(activation, gain, value
 
 
 def forget():
-    signals._forward.cache_clear()
+    signals._passed.cache_clear()
     signals._profile.cache_clear()
 
 

@@ -100,7 +100,7 @@ def test_tables_are_made_once_and_hold_what_the_explorers_show(tmp_path, monkeyp
         return [signal.propagate(state) for state in states], [(inference.walks(state), inference.right(state)) for state in others]
 
     torch = shown()
-    for module, functions in ((signal, ("propagate",)), (inference, ("walks", "right"))):
+    for module, functions in ((signal, ("propagate",)), (inference, ("whole_walks", "right"))):
         for function in functions:
             monkeypatch.setattr(module, function, getattr(module, function))        # put back after the test
     for name, unpack in (("signal", bytes), ("inference", gzip.decompress)):       # as some servers send it
