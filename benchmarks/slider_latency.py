@@ -143,6 +143,7 @@ def measure(notebook, web, moves: int):
         for turn in range(moves):
             print(f"\rmove {turn + 1} of {moves}", end="", file=sys.stderr)
             notebook.page.bring_to_front()
+            notebook.page.wait_for_timeout(200)         # to change tabs is no part of a move
             for way in CELLS:
                 if way == "interact-torchinfo" and turn >= 20:
                     continue
