@@ -2,7 +2,8 @@
 
     python benchmarks/slider_latency.py [moves]
 
-A move of all takes 7 seconds: JupyterLab and the page have to be at rest before the next one.
+A move of all takes 8 seconds: JupyterLab and the page have to be at rest before the next one. So these are moves of a hand
+that steps; the signal's and the inference's explorers have then computed the next positions. The drags have no rest.
 Beside them, the same explorers on a web page (`page-…`), which need no kernel.
 
 `ours` is lesson 03's explorer; the floor is a slider that sets a Label; the alternative is what most
@@ -153,6 +154,8 @@ def measure(notebook, web, moves: int):
                 slider.handle.focus()
                 taken[way].append(measure_latency(notebook.output(way), lambda: slider.press(key), expected, timeout=30))
                 notebook.settle()
+                if way in ("inference", "signal"):
+                    notebook.page.wait_for_timeout(500)         # they look ahead, and not while others move
             web.bring_to_front()
             for way in ON_A_PAGE:
                 box, key, expected = moves_of(way, turn)

@@ -78,7 +78,7 @@ def _package(need: Requirement) -> Finding:
 
 def _cores() -> Finding:
     cores = os.cpu_count() or 1
-    return Finding("processor", True, f"{cores} {'core' if cores == 1 else 'cores'}; lessons train on one")
+    return Finding("processor", True, f"{cores} {'core' if cores == 1 else 'cores'}; each network trains on one")
 
 
 def _digits() -> Finding:

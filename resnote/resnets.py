@@ -298,6 +298,8 @@ def count(architecture: Architecture, size=224) -> NetworkCount:
         for sizes that are not whole numbers of 1 or more.
     """
     image = (architecture.in_channels, *check_pair("size", size))
+    for name in ("width", "groups", "group_width"):
+        check_size(name, getattr(architecture, name))
     large = architecture.stem == "7x7"
     conv = (conv2d(image, architecture.width, 7, stride=2, padding=3, bias=False, name="conv1") if large else
             conv2d(image, architecture.width, 3, padding=1, bias=False, name="conv1"))
@@ -323,7 +325,7 @@ def count(architecture: Architecture, size=224) -> NetworkCount:
     return NetworkCount(architecture.name, image, tuple(stem), tuple(stages), (mean, linear))
 
 
-@lru_cache(maxsize=64)          # a network has the same blocks again and again, and so has the next that an explorer shows
+@lru_cache(maxsize=64)          # the next network that an explorer shows has most blocks of this one
 def _counted(kind, settings: BlockSettings, size, groups, version) -> BlockCount:
     common = {"size": size, "stride": settings.stride}
     if kind == "plain block":

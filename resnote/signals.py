@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from threading import Lock
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from resnote.training import one_thread
 
 FUNCTIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "ReLU": torch.relu}
 DEEPEST, UNITS, IMAGES = 60, 64, 128
+_ONE_AT_A_TIME = Lock()         # an explorer may move in another thread than the one that runs a cell
 
 
 @one_thread()
@@ -39,14 +41,15 @@ def propagate(depth: int, activation: str, gain: float, batch_norm: bool) -> tup
         raise SettingError(f"depth is {depth}; there are weights for 1 to {DEEPEST} layers.")
     if activation not in FUNCTIONS:
         raise SettingError(f"activation={activation!r} is not known. Use one of {', '.join(map(repr, FUNCTIONS))}.")
-    return _profile(depth, activation, gain, batch_norm)
+    with _ONE_AT_A_TIME:
+        return _profile(depth, activation, gain, batch_norm)
 
 
 @lru_cache(maxsize=2048)
 @torch.enable_grad()            # what is kept has to serve a later call, too
 def _profile(depth, activation, gain, batch_norm):
     _, labels, _, last = _signal()
-    passed = _passed(activation, gain, batch_norm)
+    passed = _layers_so_far(activation, gain, batch_norm)
     _pass_on(passed, depth, activation, gain, batch_norm)
     weights, outputs, spread = zip(*passed[:depth])
     loss = F.cross_entropy(outputs[-1] @ last.T, labels)
@@ -63,7 +66,7 @@ class Passed(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def _passed(activation, gain, batch_norm) -> list[Passed]:
+def _layers_so_far(activation, gain, batch_norm) -> list[Passed]:
     """The layers that the signal has passed at this setting so far: another depth needs no more than its own backward pass."""
     return []
 

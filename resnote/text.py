@@ -87,8 +87,8 @@ def number(value: float, digits: int = 2) -> str:
 
 def rounded(values, digits: int = 5) -> list[float]:
     """Each number to so many digits, however small it is."""
-    written = f"{{:.{digits - 1}e}}".format
-    return [float(written(value)) for value in values]
+    write = f"{{:.{digits - 1}e}}".format
+    return [float(write(value)) for value in values]
 
 
 def percent(share: float) -> str:

@@ -87,7 +87,7 @@ def _bars(values) -> str:
         f'width="{_x(place * BIN + BIN / 2) - _x(place * BIN - BIN / 2) - 1:.1f}" '
         f'height="{_BOTTOM - _y(count / tallest):.1f}" fill="{BARS}"/>'
         for place, count in sorted(counts.items()))
-    right = (_RIGHT - _LEFT) / (HIGH - LOW)                 # pixels for 1
+    right = (_RIGHT - _LEFT) / (HIGH - LOW)                 # pixels for a unit
     each = "".join([f"M{_LEFT + right * (z - LOW):.1f},{_BOTTOM + 4}v9" for z in inside])
     scale = svg_text(_LEFT - 5, _CEILING + 4, percent(tallest / len(values)) if inside else "", size=11, anchor="end",
                      colour=MUTED)

@@ -72,7 +72,7 @@ def network_shares(network: NetworkCount) -> Drawing:
         top = _TOP + ROW * number
         rows.append(svg_text(8, top + 8, part.name, size=13, weight="bold"))
         written = f"{part.parameters:,}", format_macs(part.macs), format_bytes(part.saved)
-        for line, (kind, value, total, words) in enumerate(zip(bars, part[3:], totals, written)):
+        for line, ((kind, _), value, total, words) in enumerate(zip(KINDS, part[3:], totals, written)):
             y = top + 17 * line
             long = max(_BAR_LONGEST * value / total, 0.5)
             rows.append(svg_text(_BAR_LEFT - 6, y + 8, kind, size=11, anchor="end", colour=MUTED))

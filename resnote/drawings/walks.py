@@ -84,9 +84,9 @@ def describe_modes(title, modes, images) -> str:
 
 def _frame(walk, top, last) -> str:
     low, _, high = walk.axis
-    right, down = (_RIGHT - _LEFT) / last, _TALL / (high - low)        # pixels a batch, and for 1
+    right, down = (_RIGHT - _LEFT) / last, _TALL / (high - low)        # pixels for a batch, and for a unit
 
-    def place(n, value):                # the most often called
+    def place(n, value):                # called for every point, so it is short
         value = low if value < low else high if value > high else value
         return f"{_LEFT + right * n:.1f},{top + down * (high - value):.1f}"
 

@@ -118,7 +118,8 @@ class Explorer:
     """Base of the explorers; show one in JupyterLab by making it the last expression of a cell.
 
     A subclass says what `State` is (a frozen dataclass), which control moves each of its fields, which `presets` there are,
-    how all is laid out, and three functions. `numbers` is called once a move; what it returns carries its ``state``.
+    how all is laid out, and three functions. `numbers` is called once a move; what it returns carries its ``state``. Where it takes
+    long and is kept, `looks_ahead` is True: then JupyterLab's host also calls it for `neighbours`, while the hand rests.
 
     Parameters
     ----------
@@ -134,6 +135,7 @@ class Explorer:
     controls: dict[str, Control]
     presets: dict[str, object]
     layout: tuple
+    looks_ahead = False
 
     @staticmethod
     def numbers(state):
@@ -196,7 +198,7 @@ class Explorer:
 
     @classmethod
     def neighbours(cls, state, name: str) -> list:
-        """The states one step of a control away: the one below, the one above."""
+        """The states one step of a control away, below and above, as far as there are any."""
         positions = cls.controls[name].positions
         place = positions.index(getattr(state, name))
         return [replace(state, **{name: positions[near]}) for near in (place - 1, place + 1) if 0 <= near < len(positions)]

@@ -60,7 +60,7 @@ class Numbers(NamedTuple):
 def whole_walks(momentum: str, batch_size: int, learning: bool) -> list[list[list[float]]]:
     """Mean and variance of the drawn unit over all batches, to five digits, by `resnote.modes`: a page puts a table here.
 
-    Of each: of the batches, running, and of all training images.
+    Each as three lists: by batch, running, and over all training images.
     """
     from resnote import modes
 
@@ -68,7 +68,7 @@ def whole_walks(momentum: str, batch_size: int, learning: bool) -> list[list[lis
 
 
 def walks(state: State) -> tuple[Walk, Walk]:
-    """Mean and variance of the drawn unit, up to the batches seen; where the weights stand still, so does the population."""
+    """Mean and variance of the drawn unit, up to the batches seen; the population's is a line to the end where the weights stand still."""
     seen, found = state.seen, whole_walks(state.momentum, state.batch_size, state.learning)
     return tuple(Walk(name, AXES[name], batches[:seen], running[:seen + 1], population[:seen + 1 if state.learning else None])
                  for name, (batches, running, population) in zip(AXES, found))
@@ -118,7 +118,7 @@ class InferenceExplorer(Explorer):
     preset : name of one of `PRESETS`; too few batches by default
     """
 
-    State, presets = State, PRESETS
+    State, presets, looks_ahead = State, PRESETS, True
     controls = {"momentum": Steps("momentum", MOMENTA), "batch_size": Steps("batch size", BATCH_SIZES),
                 "seen": Slider("batches seen", 0, STEPS), "learning": Switch("weights still learning")}
     layout = (Columns((Column(("momentum", "seen", "walk")), Column(("batch_size", "learning", "modes"))), WIDTH), "note")

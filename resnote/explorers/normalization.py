@@ -102,9 +102,9 @@ def batch_norm(values, gamma: float, beta: float, eps: float = 1e-5) -> tuple[fl
     return tuple(scale * (x - mean) + beta for x in values)
 
 
-@lru_cache(maxsize=4)           # γ and β leave the batch before as it is
-def _measure(values, name) -> Batch:
-    activation = ACTIVATIONS[name]
+@lru_cache(maxsize=4)           # γ and β leave the incoming batch as it is
+def _measure(values, activation) -> Batch:
+    activation = ACTIVATIONS[activation]
     low, high = activation.zone
     reaches = high if high < HIGH else float("inf")
     mean = fmean(values)
@@ -181,7 +181,7 @@ def charts(numbers: Numbers) -> tuple[BatchChart, BatchChart]:
     return before, BatchChart(title, _facts(went, drawn, "y₁"), went.values, "y₁", drawn)
 
 
-_drawn = lru_cache(maxsize=4)(batch_chart)          # most moves change one of two batches
+_drawn = lru_cache(maxsize=4)(batch_chart)          # γ and β leave the picture of the incoming batch as it is
 
 
 def _facts(batch, drawn, first) -> tuple[str, str]:

@@ -75,7 +75,7 @@ class SignalExplorer(Explorer):
     preset : name of one of `PRESETS`; the vanishing sigmoid by default
     """
 
-    State, presets = State, PRESETS
+    State, presets, looks_ahead = State, PRESETS, True
     controls = {"depth": Slider("layers", 1, DEEPEST), "activation": Choice("activation", ACTIVATIONS),
                 "gain": Steps("gain", tuple(GAINS)), "batch_norm": Switch("batch norm")}
     layout = (Columns((Column(("depth", "gain", "spread")), Column(("activation", "batch_norm", "gradient"))), WIDTH),)

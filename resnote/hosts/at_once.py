@@ -25,7 +25,7 @@ class AtOnce(anywidget.AnyWidget):
     Parameters
     ----------
     parts : the widgets of the parts, by name
-    at_rest : what to call in the kernel when no move has followed
+    at_rest : what to call when no move has followed those that were sent in one message
     """
 
     models = List().tag(sync=True)

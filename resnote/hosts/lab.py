@@ -98,6 +98,7 @@ class Lab:
 
     def _on_preset(self, change):
         if not self._busy and change.new is not None:
+            self._moved = None
             self._set(self.explorer.presets[change.new])
 
     def _set(self, state):
@@ -121,16 +122,18 @@ class Lab:
             self.presets.value = self.explorer.preset_of(self.state)
 
     def _look_ahead(self):
-        """While the hand rests, compute where it may go next, for explorers that keep numbers which take long."""
-        async def compute(state):
-            for near in self.explorer.neighbours(state, self._moved):
-                if state == self.state:         # no move since
-                    with suppress(Exception):   # a move there says it
+        """While the hand rests, compute where it may go next."""
+        async def compute(state, moved):
+            with suppress(Exception):               # the move itself will show an error
+                for near in self.explorer.neighbours(state, moved):
+                    await asyncio.sleep(0.01)       # moves that have come are seen first
+                    if state != self.state:
+                        return
+                    with suppress(Exception):
                         self.explorer.numbers(near)
-                await asyncio.sleep(0)          # a move comes first
 
-        if self.state and self._moved:
-            self._ahead = asyncio.ensure_future(compute(self.state))
+        if self.explorer.looks_ahead and self._moved:
+            self._ahead = asyncio.ensure_future(compute(self.state, self._moved))
 
     @contextmanager
     def _quietly(self):

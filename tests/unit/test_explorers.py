@@ -1,6 +1,7 @@
 """What every explorer does: a move draws once and in place, nothing is ever raised, and words cannot break the page."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -10,9 +11,9 @@ import numpy
 import pytest
 from controls import html, live, parse, presets, random_states
 
-from resnote import explorers
+from resnote import explorers, signals
 from resnote.exercises import lesson_00
-from resnote.explorers import BottleneckExplorer, NormalizationExplorer
+from resnote.explorers import BottleneckExplorer, NormalizationExplorer, SignalExplorer, signal
 from resnote.explorers.base import names_in
 from resnote.hosts import at_once, saved
 from resnote.settings import SettingError
@@ -100,34 +101,67 @@ def test_parts_are_sent_at_once_to_a_front_end_that_takes_them_so_and_by_themsel
     asyncio.run(drag())
 
 
-def test_while_the_hand_rests_the_next_positions_are_computed_and_a_fault_there_waits_for_the_move(monkeypatch):
-    lab, asked = BottleneckExplorer().lab, []
-    numbers = BottleneckExplorer.numbers
+def test_while_the_hand_rests_the_next_positions_are_computed_and_the_move_there_finds_them(monkeypatch):
+    lab, asked, numbers = SignalExplorer("ReLU, He", depth=20).lab, [], SignalExplorer.numbers
+    gains = list(signal.GAINS)
 
     def counted(state):
-        asked.append(state.bottleneck_width)
-        if state.bottleneck_width == 36:
-            raise RuntimeError("no such width")
+        asked.append(state.gain)
+        if len(asked) == at:
+            lab.controls["gain"].value = "0.1"          # a hand that moves on while a neighbour is computed
+        if state.gain == "12":
+            raise RuntimeError("no such gain")
         return numbers(state)
 
     monkeypatch.setattr(at_once, "REST", 0.05)
     monkeypatch.setattr(at_once.AtOnce, "send", lambda *_: None)
-    monkeypatch.setattr(BottleneckExplorer, "numbers", staticmethod(counted))
+    monkeypatch.setattr(SignalExplorer, "numbers", staticmethod(counted))
+    lab.at_once._handle_custom_msg("taken", [])
+    at, missed = None, []
+
+    async def move(gain):
+        asked.clear()
+        lab.controls["gain"].value = gain
+        await asyncio.sleep(0.4)
+        return list(asked)
+
+    async def hand():
+        nonlocal at
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: missed.append(context))
+        for gain in ("2", "0.1", "20", "8"):                        # inside, both ends, beside a fault
+            place = gains.index(gain)
+            assert await move(gain) == [gain, *gains[max(place - 1, 0):place], *gains[place + 1:place + 2]]
+        before = signals._profile.cache_info().misses
+        lab.controls["gain"].value = "5"                            # a neighbour of 8
+        assert signals._profile.cache_info().misses == before
+        assert await move("12") == ["12"]
+        assert "could not draw this setting (RuntimeError: no such gain)" in lab.views["live"].value
+        at = 2
+        assert await move("3") == ["3", "2", "0.1", "0.3"]          # not 5, the other neighbour of 3
+        at = None
+        asked.clear()
+        presets(lab.explorer).value = "Exploding"
+        await asyncio.sleep(0.4)
+        assert asked == ["3"]
+
+    asyncio.run(hand())
+    gc.collect()
+    assert not missed
+
+
+def test_an_explorer_whose_numbers_take_no_time_does_not_look_ahead(monkeypatch):
+    lab, asked, numbers = BottleneckExplorer().lab, [], BottleneckExplorer.numbers
+    monkeypatch.setattr(at_once, "REST", 0.05)
+    monkeypatch.setattr(at_once.AtOnce, "send", lambda *_: None)
+    monkeypatch.setattr(BottleneckExplorer, "numbers", staticmethod(lambda state: asked.append(state) or numbers(state)))
     lab.at_once._handle_custom_msg("taken", [])
 
-    async def drag():
-        for width, near in ((33, [32, 34]), (512, [511]), (1, [2]), (38, [37, 39]), (37, [36, 38])):
-            lab.controls["bottleneck_width"].value = 300
-            lab.controls["bottleneck_width"].value = width
-            await asyncio.sleep(0.2)
-            assert asked[2:] == near, width
-            asked.clear()
-        lab.controls["bottleneck_width"].value = 36
-        assert "could not draw this setting (RuntimeError: no such width)" in lab.views["live"].value
+    async def hand():
+        lab.controls["bottleneck_width"].value = 33
         await asyncio.sleep(0.2)
-        assert asked == [36]
 
-    asyncio.run(drag())
+    asyncio.run(hand())
+    assert len(asked) == 1
 
 
 def test_a_sentence_cannot_break_the_page(monkeypatch):

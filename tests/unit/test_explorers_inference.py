@@ -188,7 +188,7 @@ def test_the_presets_of_inference_show_what_their_names_say():
 def test_the_still_is_the_same_where_rounding_differs(monkeypatch):
     """Inputs off by 1e-6 and first weights off by 1e-12 stand for other machines, whose float64 differs by 1e-16."""
     before = [InferenceExplorer.still(InferenceExplorer.numbers(state)) for state in inference.PRESETS.values()]
-    caches = [function for function in vars(modes).values() if hasattr(function, "cache_clear")]
+    caches = [function for module in (modes, inference) for function in vars(module).values() if hasattr(function, "cache_clear")]
     digits, build, generator = modes.digits, modes.build, torch.Generator().manual_seed(0)
 
     def shaken_digits():

@@ -60,6 +60,8 @@ def test_bars_are_shares_of_the_totals_and_the_parts_add_up(name):
         shares = [part[place] / sum(part[place] for part in parts) for part in parts if part[place]]
         assert [right[0] - left[0] for left, right, *_ in bars[colour]] == [
             pytest.approx(max(150 * share, 0.5), abs=0.06) for share in shares]
+        middles = [stroke[0][1] for stroke in bars[colour]]
+        assert middles == sorted(set(middles)) and len(middles) == len(shares)
         assert all(any(percent(share) in text for text in texts(drawing)) for share in shares)
 
 
