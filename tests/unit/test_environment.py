@@ -70,6 +70,21 @@ def test_the_installed_versions_are_the_tested_ones():
         assert version(name).split("+")[0] == pinned()[canonicalize_name(name)], name
 
 
+def test_the_tested_versions_install_on_each_python_that_the_course_allows():
+    """On its first release, too: Debian 12 has 3.11.2, where pip searches for an hour if a pinned version wants 3.11.5."""
+    from importlib.metadata import PackageNotFoundError, metadata
+    (_, oldest), (_, newest) = PYTHONS
+    seen = 0
+    for name in pinned():
+        try:
+            wanted = metadata(name).get("Requires-Python") or ""
+        except PackageNotFoundError:            # a package of another system
+            continue
+        seen += 1
+        assert all(SpecifierSet(wanted).contains(f"3.{minor}.0") for minor in range(oldest, newest + 1)), f"{name} wants Python {wanted}"
+    assert seen > 100
+
+
 def test_however_it_was_installed_jupyterlab_gets_the_courses_settings():
     """The wheel brings them, an editable one too; overrides.d is where JupyterLab looks for those of a package."""
     settings = (ROOT / "resnote" / "jupyterlab.json").read_text(encoding="utf-8")
