@@ -78,12 +78,16 @@ class Lab:
             self.api(f"sessions/{session['id']}", method="DELETE")
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @contextmanager
 def running_lab(root: Path | str, timeout: float = 60) -> Iterator[Lab]:
     """A JupyterLab that shows the folder `root` on a free local port, with none of the user's own settings."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--expose-app-in-browser"]
     command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     command += [f"--ServerApp.root_dir={Path(root).resolve()}"]
