@@ -230,7 +230,7 @@ class guesses:
         {"about as before": "The layers, their number and the rate are the same. But each block now starts from x and learns "
                             "only what to add to it.",
          "half of it, perhaps": "It is a larger step than that: the 44 layers learn nearly all of the 1,347 images.",
-         "near 0": "Each block starts from x and learns only what to add, and that trains."},
+         "near 0": "Each block starts from x and learns only what to add. Why that trains, section 8 asks."},
         answer="near 0",
     )
 
@@ -238,7 +238,7 @@ class guesses:
         "Take one block out of a trained network, and train nothing again. Which network notices less?",
         {"the plain one": "Each of its blocks expects exactly the output of the one before. A residual block gets mostly x, with "
                           "or without the F before it.",
-         "the residual one": "A block adds to what is there. Without one, the rest is still there.",
+         "the residual one": "A block adds to what is there. Without one, most of what comes next is still there.",
          "neither survives": "In one of them the block only adds to what is there, and the rest is still there without it."},
         answer="the residual one",
     )
@@ -247,8 +247,10 @@ class guesses:
         "44 residual layers at rate 0.3, where they failed. Only the start differs: the last γ of each block is 0. What happens?",
         {"they fail as before": "The rate is the same, and so are data and layers. But the 44 layers now start as if they were two, "
                                 "and each block comes in as its γ grows.",
-         "nothing is learned: the F(x) stay 0": "With γ at 0 no gradient reaches F's weights at first. It does reach γ itself, "
-                                                "which leaves 0 with the first step; from then on F learns.",
-         "they train": "The 44 layers start as if they were two, and each block comes in as its γ grows."},
+         "nothing is learned: the F(x) stay 0": "With γ at 0 no gradient reaches F's weights at first. It does reach γ itself: "
+                                                "γ's own gradient holds the normalised values, which are not 0. From the "
+                                                "second step on F learns.",
+         "they train": "The 44 layers start as if they were two. γ has a gradient though F(x) is 0, since its factor, the normalised "
+                       "values, is not 0; and each block comes in as its γ grows."},
         answer="they train",
     )

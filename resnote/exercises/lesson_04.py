@@ -320,12 +320,12 @@ class guesses:
 
     noise = Prediction(
         "After each batch norm, the activations are shifted by up to 0.3 and scaled by up to 15 %, at random, by channel, anew at "
-        "every step, so that the inputs of the layers jump again. How well does the network train?",
+        "every step. The inputs of the layers now jump. How well does the network train?",
         {
-            "as badly as without batch norm": "The inputs jump again, but batch norm still gives each channel a spread of 1 at the "
-                                              "start. A shift of up to 0.3 is small beside that.",
-            "much better than without batch norm": "At the start each channel has a spread of 1 behind batch norm, noise or not, and "
-                                                   "a shift of up to 0.3 is small beside that.",
+            "as badly as without batch norm": "The inputs jump more than without batch norm, and still the network learns: steady "
+                                              "inputs are not what helps.",
+            "much better than without batch norm": "Its inputs jump more than without batch norm, and still it learns: steady "
+                                                   "inputs are not what helps.",
             "not at all": "A shift of up to 0.3 leaves most of the signal: at the start each channel has a spread of 1.",
         },
         answer="much better than without batch norm",

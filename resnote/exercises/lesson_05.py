@@ -298,7 +298,7 @@ class guesses:
         "After only 22 steps of training you measure the error twice: in eval mode, and with the test images' own "
         "statistics. Which is larger?",
         {
-            "in eval mode": "Eval mode lags: the averages are mostly those of earlier steps, when the network was another one.",
+            "in eval mode": "Eval mode lags: its averages come from earlier steps, when the network was another one.",
             "with the images' own statistics": "These come from the network as it is now. The running averages come "
                                                "from earlier steps.",
             "both the same": "They would be close if the network stood still. It has moved, and the averages come from earlier steps.",
