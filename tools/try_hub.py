@@ -31,7 +31,7 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tests" / "browser"))
-from lab import Slider, free_port, launch_chromium  # noqa: E402
+from lab import Slider, close_all, free_port, launch_chromium, wait_until_open  # noqa: E402
 
 OWN, NEW, SENTENCE = "mine = 'a line of my own'", "theirs = 'the line of the course'", "This sentence is new."
 CONFIG = """
@@ -131,19 +131,12 @@ def log_in(page: Page, hub: str, name: str, password: str) -> None:
 def open_lesson(page: Page, hub: str, address: str, lesson: str) -> None:
     path = f"course/notebooks/{lesson}.ipynb"
     page.goto(f"{hub}/hub/user-redirect/git-pull?{urlencode({'repo': address, 'branch': 'main', 'targetpath': 'course', 'urlpath': f'lab/tree/{path}'})}")
-    page.wait_for_function("""path => { const panel = window.jupyterapp?.shell.currentWidget;
-        return panel?.context?.path === path && panel.context.isReady && panel.sessionContext.session?.kernel?.status === 'idle'; }""",
-                           arg=path, timeout=180_000)
+    wait_until_open(page, path, timeout=180)
 
 
 def close(page: Page) -> None:
     """End the kernel and close the tab, which JupyterLab would open again, with a kernel, in its next page."""
-    page.evaluate("""async () => {
-        for (const panel of [...jupyterapp.shell.widgets('main')]) {
-            await panel.sessionContext?.shutdown();
-            panel.dispose();
-        }
-    }""")
+    close_all(page)
     page.wait_for_timeout(2000)         # it writes down which tabs are open
 
 

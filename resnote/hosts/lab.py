@@ -123,17 +123,17 @@ class Lab:
 
     def _look_ahead(self):
         """While the hand rests, compute where it may go next."""
-        async def compute(state, moved):
-            with suppress(Exception):               # the move itself will show an error
-                for near in self.explorer.neighbours(state, moved):
-                    await asyncio.sleep(0.01)       # moves that have come are seen first
-                    if state != self.state:
-                        return
-                    with suppress(Exception):
-                        self.explorer.numbers(near)
+        if self.explorer.looks_ahead and self.state and self._moved:
+            near = self.explorer.neighbours(self.state, self._moved)
+            self._ahead = asyncio.ensure_future(self._compute(near, self.state))       # a task that nothing holds may be collected
 
-        if self.explorer.looks_ahead and self._moved:
-            self._ahead = asyncio.ensure_future(compute(self.state, self._moved))
+    async def _compute(self, states, shown):
+        for state in states:
+            await asyncio.sleep(0.01)               # moves that have come are seen first
+            if self.state != shown:
+                return
+            with suppress(Exception):               # the move itself will show an error
+                self.explorer.numbers(state)
 
     @contextmanager
     def _quietly(self):

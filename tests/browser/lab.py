@@ -140,27 +140,20 @@ def launch_chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
 
 
-def open_notebook(page: Page, lab: Lab, path: str, theme: str = "light", timeout: float = 60) -> "Notebook":
-    """Show the notebook at `path` in the lab's root: nothing run yet, its kernel idle, no other tab, no side bar.
+def close_all(page: Page) -> None:
+    """Close every tab of a JupyterLab, and end the kernels."""
+    page.evaluate(
+        """async () => {
+            for (const panel of [...jupyterapp.shell.widgets('main')]) {
+                await panel.sessionContext?.shutdown();
+                panel.dispose();
+            }
+        }"""
+    )
 
-    A page that shows this lab already opens it there, where its other notebooks are closed and their kernels ended:
-    JupyterLab itself takes longer to start than all else.
-    """
-    notebook, here = Notebook(page), page.url.startswith(lab.url)
-    if here:
-        page.evaluate(
-            """async () => {
-                for (const panel of [...jupyterapp.shell.widgets('main')]) {
-                    await panel.sessionContext?.shutdown();
-                    panel.dispose();
-                }
-            }"""
-        )
-    page.on("pageerror", lambda error: notebook.page_errors.append(str(error)))
-    if here:
-        page.evaluate("path => jupyterapp.commands.execute('docmanager:open', {path}).then(() => {})", path)
-    else:
-        page.goto(f"{lab.url}/lab/tree/{quote(path)}?token={lab.token}&reset", wait_until="commit")
+
+def wait_until_open(page: Page, path: str, timeout: float) -> None:
+    """Until a JupyterLab shows the notebook and its kernel is idle."""
     page.wait_for_function(
         """path => {
             const panel = window.jupyterapp?.shell.currentWidget;
@@ -170,6 +163,23 @@ def open_notebook(page: Page, lab: Lab, path: str, theme: str = "light", timeout
         arg=path,
         timeout=timeout * 1000,
     )
+
+
+def open_notebook(page: Page, lab: Lab, path: str, theme: str = "light", timeout: float = 60) -> "Notebook":
+    """Show the notebook at `path` in the lab's root: nothing run yet, its kernel idle, no other tab, no side bar.
+
+    A page that shows this lab already opens it there, where its other notebooks are closed and their kernels ended:
+    JupyterLab itself takes longer to start than all else.
+    """
+    notebook, here = Notebook(page), page.url.startswith(lab.url)
+    if here:
+        close_all(page)
+    page.on("pageerror", lambda error: notebook.page_errors.append(str(error)))
+    if here:
+        page.evaluate("path => jupyterapp.commands.execute('docmanager:open', {path}).then(() => {})", path)
+    else:
+        page.goto(f"{lab.url}/lab/tree/{quote(path)}?token={lab.token}&reset", wait_until="commit")
+    wait_until_open(page, path, timeout)
     # Keep account of the talk with the kernel, for `settle` and `callback_errors`.
     page.evaluate(
         """() => {
