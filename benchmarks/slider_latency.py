@@ -6,10 +6,12 @@ A move of all takes 8 seconds: JupyterLab and the page have to be at rest before
 that steps; the signal's and the inference's explorers have then computed the next positions. The drags have no rest.
 Beside them, the same explorers on a web page (`page-…`), which need no kernel.
 
-`ours` is lesson 03's explorer; the floor is a slider that sets a Label; the alternative is what most
-notebooks do, `interact` with torchinfo.summary. All three count the same bottleneck. The other lessons'
-explorers stand beside them. Moves alternate between the ways, so that a busy moment of the machine falls
-on all of them. Then a fast hand: from the release of a drag across the whole range to its last picture.
+`ours` is lesson 03's explorer; the floor is a slider that sets a Label; the alternative is what most notebooks do,
+`interact` with torchinfo.summary. All three count the same bottleneck. The other lessons' explorers stand beside them. The
+ways alternate, a few moves each in a row, so that a busy moment of the machine falls on all of them. They do not alternate at
+every move, because JupyterLab 4.6 keeps a toolbar of each cell that was active (jupyterlab/jupyterlab#19370): after 180
+changes of the cell the page held 15 MB more than before, and paused ever longer to collect garbage. Then a fast hand: from
+the release of a drag across the whole range to its last picture.
 """
 
 from __future__ import annotations
@@ -64,6 +66,8 @@ def summary(width):
     block = Bottleneck(256, width, 256, batch_norm=False)
     print(torchinfo.summary(block, (1, 256, 320, 320), verbose=0))""",
 }
+
+IN_A_ROW = 6
 
 # On the page, and where they start.
 ON_A_PAGE = {"ours": BottleneckExplorer(), "block": BlockExplorer(), "normalization": NormalizationExplorer(),
@@ -125,7 +129,9 @@ def main(moves: int) -> None:
             for way in ON_A_PAGE:
                 web.locator(f"[id={way}]").scroll_into_view_if_needed()
                 WebExplorer(web, way).wait()
-            report(*measure(opened, web, moves))
+            taken = measure(opened, web, moves)
+            flicker = watch_ours(opened, 20)
+            report(taken, flicker, {way: [drag(opened, way) for _ in range(5)] for way in DRAGS})
 
 
 def make_page(site: Path) -> None:
@@ -138,35 +144,64 @@ def make_page(site: Path) -> None:
     (site / "latency.html").write_text(html, encoding="utf-8")
 
 
-def measure(notebook, web, moves: int):
+def measure(notebook, web, moves: int) -> dict[str, list[float]]:
     taken = {way: [] for way in (*CELLS, *(f"page-{way}" for way in ON_A_PAGE))}
-    with watch_flicker(notebook.output("ours")) as flicker:
-        for turn in range(moves):
-            print(f"\rmove {turn + 1} of {moves}", end="", file=sys.stderr)
-            notebook.page.bring_to_front()
-            notebook.page.wait_for_timeout(200)         # to change tabs is no part of a move
-            for way in CELLS:
-                if way == "interact-torchinfo" and turn >= 20:
-                    continue
-                box, key, expected = moves_of(way, turn)
-                slider = Slider(notebook.output(way).locator(box))
-                slider.handle.scroll_into_view_if_needed()
-                slider.handle.focus()
-                taken[way].append(measure_latency(notebook.output(way), lambda: slider.press(key), expected, timeout=30))
-                notebook.settle()
-                if way in ("inference", "signal"):
-                    notebook.page.wait_for_timeout(500)         # they look ahead, and not while others move
-            web.bring_to_front()
-            for way in ON_A_PAGE:
-                box, key, expected = moves_of(way, turn)
-                shown = WebExplorer(web, way)
-                slider = shown.control(box.removeprefix(".resnote-"))
-                slider.focus()
-                web.wait_for_timeout(100)               # at rest, as JupyterLab is
-                taken[f"page-{way}"].append(measure_latency(shown.box, lambda: slider.press(key), expected, timeout=30))
+    for first in range(0, moves, IN_A_ROW):
+        turns = range(first, min(first + IN_A_ROW, moves))
+        print(f"\rmoves {first + 1} to {turns.stop} of {moves}", end="", file=sys.stderr)
+        notebook.page.bring_to_front()
+        for way in CELLS:
+            if way != "interact-torchinfo" or first < 20:
+                taken[way] += in_jupyterlab(notebook, way, turns)
+        web.bring_to_front()
+        for way in ON_A_PAGE:
+            taken[f"page-{way}"] += on_the_page(web, way, turns)
     print(file=sys.stderr)
     notebook.page.bring_to_front()
-    return taken, flicker, {way: [drag(notebook, way) for _ in range(5)] for way in DRAGS}
+    return taken
+
+
+def in_jupyterlab(notebook, way: str, turns: range) -> list[float]:
+    slider, output = slider_of(notebook, way), notebook.output(way)
+    slider.handle.scroll_into_view_if_needed()
+    slider.handle.focus()
+    notebook.page.wait_for_timeout(200)         # neither to change tabs nor to come to a cell is a part of a move
+    times = []
+    for turn in turns:
+        _, key, expected = moves_of(way, turn)
+        times.append(measure_latency(output, lambda: slider.press(key), expected, timeout=30))
+        notebook.settle()
+        if way in ("inference", "signal"):
+            notebook.page.wait_for_timeout(500)         # they look ahead
+    return times
+
+
+def on_the_page(web, way: str, turns: range) -> list[float]:
+    shown = WebExplorer(web, way)
+    box, _, _ = moves_of(way, turns.start)
+    slider = shown.control(box.removeprefix(".resnote-"))
+    slider.focus()
+    times = []
+    for turn in turns:
+        _, key, expected = moves_of(way, turn)
+        web.wait_for_timeout(100)               # at rest, as JupyterLab is
+        times.append(measure_latency(shown.box, lambda: slider.press(key), expected, timeout=30))
+    return times
+
+
+def slider_of(notebook, way: str) -> Slider:
+    box, _, _ = moves_of(way, 0)
+    return Slider(notebook.output(way).locator(box))
+
+
+def watch_ours(notebook, moves: int):
+    """How the cell of `ours` looks while it moves. To watch each frame costs time, so no move that is timed is watched."""
+    slider = slider_of(notebook, "ours")
+    with watch_flicker(notebook.output("ours")) as flicker:
+        for _ in range(moves):
+            slider.press("ArrowRight")
+            notebook.settle()
+    return flicker
 
 
 def drag(notebook, way: str) -> float:

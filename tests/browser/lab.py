@@ -401,30 +401,34 @@ def measure_latency(
     watch = output.evaluate_handle(
         """(output, [pictures, expected, start, timeout]) => {
             const drawn = () => [...output.querySelectorAll(pictures)].map(each => each.src ?? each.outerHTML).join();
-            const before = drawn();
+            const before = expected === null ? drawn() : null;
             const redrawn = () => !['', before].includes(drawn());
             const shown = () => expected === null ? redrawn() : output.textContent.includes(expected);
             if (shown()) throw new Error(`The output shows "${expected}" already.`);
             return {latency: new Promise((resolve, reject) => {
                 let began = null;
+                const end = () => { observer.disconnect(); clearTimeout(late); };
                 const look = () => {
                     if (began === null || !shown()) return;
-                    observer.disconnect();
+                    end();
                     requestAnimationFrame(() => resolve(performance.now() - began));
                 };
                 const observer = new MutationObserver(look);
                 document.addEventListener(start, event => { began = event.timeStamp; look(); }, {capture: true, once: true});
                 observer.observe(output, {subtree: true, childList: true, characterData: true, attributes: true});
-                setTimeout(() => {
-                    observer.disconnect();
+                const late = setTimeout(() => {
+                    end();
                     reject(new Error(began ? `The output did not show "${expected}".` : `There was no ${start}.`));
                 }, timeout);
             })};
         }""",
         [PICTURES, expected, start, timeout * 1000],
     )
-    action()
-    return watch.evaluate("watch => watch.latency")
+    try:
+        action()
+        return watch.evaluate("watch => watch.latency")
+    finally:
+        watch.dispose()     # a page that keeps what it no longer needs collects garbage, and pauses, more and more often
 
 
 def screenshot(page: Page, path: Path | str) -> None:
