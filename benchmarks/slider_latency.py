@@ -223,11 +223,12 @@ def report(taken: dict[str, list[float]], flicker, drags) -> None:
     print(f"Slider key press to settled picture, ms · Python {platform.python_version()}, {platform.machine()}, "
           "JupyterLab in headless Chromium")
     floor, own = statistics.median(taken["floor"][1:]), statistics.median(taken["ours"][1:])
-    print(f"{'way':24}{'median':>8}{'p95':>8}{'first':>8}{'÷ floor':>9}{'÷ ours':>9}{'moves':>7}")
+    print(f"{'way':24}{'median':>8}{'p95':>8}{'first':>8}{'÷ floor':>9}{'÷ ours':>9}{'p95 ÷ floor':>13}{'moves':>7}")
     for way, times in taken.items():
         later = times[1:]
         median, p95 = statistics.median(later), statistics.quantiles(later, n=20)[-1]
-        print(f"{way:24}{median:>8.1f}{p95:>8.1f}{times[0]:>8.1f}{median / floor:>9.2f}{median / own:>9.1f}{len(later):>7}")
+        print(f"{way:24}{median:>8.1f}{p95:>8.1f}{times[0]:>8.1f}{median / floor:>9.2f}{median / own:>9.1f}"
+              f"{p95 / floor:>13.2f}{len(later):>7}")
     for way, times in drags.items():
         print(f"{way}: a drag of 60 moves settles {statistics.median(times):.0f} ms after release, at worst {max(times):.0f}")
     print(f"cell of ours while it moved: heights {sorted(flicker.heights)}, without a picture {flicker.blanks} times "

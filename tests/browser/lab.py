@@ -386,6 +386,7 @@ def watch_flicker(output: Locator) -> Iterator[Flicker]:
     )
     yield flicker
     seen = watch.evaluate("watch => watch.stop()")
+    watch.dispose()
     flicker.frames += map(tuple, seen["frames"])
     flicker.changes += map(tuple, seen["changes"])
 
