@@ -26,7 +26,8 @@ def side_by_side(function: Callable, calls: Iterable[Hashable], bar: Progress) -
     """{call: function(*call, part)} for each of ``calls``, in this order. A call is a tuple of arguments, or a single argument.
 
     ``function`` builds a network, say, and trains it by ``fit(…, progress=part)``. Steps of `fit` run beside those of other
-    calls; all else is done by one call at a time. ``part`` is the call's part of ``bar``: a `Progress` that starts at 0.
+    calls; all else is done by one call at a time. ``part`` is the call's part of ``bar``: a `Progress` that starts at 0. A `fit`
+    without a bar moves it, too.
 
     Every call has torch's random numbers for itself, and starts from the state in which they are at the beginning;
     afterwards they are in that state again. A network that uses random numbers in its first step (dropout) trains alone. One
@@ -42,7 +43,7 @@ def side_by_side(function: Callable, calls: Iterable[Hashable], bar: Progress) -
     start, threads, parts = torch.get_rng_state(), torch.get_num_threads(), [_Part(bar) for _ in calls]
 
     def work(call, part):
-        _THREAD.turns = turns
+        _THREAD.turns, _THREAD.part = turns, part
         turns.take(start)
         try:
             if not part.ends:
@@ -79,6 +80,11 @@ def side_by_side(function: Callable, calls: Iterable[Hashable], bar: Progress) -
 def processors() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def part_here() -> Progress | None:
+    """The part of the call of `side_by_side` that this thread does, if it does one."""
+    return getattr(_THREAD, "part", None)
 
 
 @contextmanager

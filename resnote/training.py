@@ -20,7 +20,7 @@ from resnote.checks import (check_can_change, check_classes, check_images, check
                             scores_of)
 from resnote.progress import Progress, noting_interrupts
 from resnote.settings import SettingError, check_number, check_size, check_switch, is_boolean
-from resnote.together import others_may_run, side_by_side  # noqa: F401 (lessons find all about training here)
+from resnote.together import others_may_run, part_here, side_by_side  # noqa: F401 (lessons find all about training here)
 
 
 @dataclass(repr=False)
@@ -96,7 +96,7 @@ def fit(network: nn.Module, data, *, epochs: int = 10, learning_rate: float = 0.
         torch's global random state stays as it was
     test : whether to measure the test error after every epoch; on the digits a tenth of the time
     label : stands in the history and beside the bar
-    progress : a bar to move on by ``epochs``; without one the run shows its own
+    progress : a bar to move on by ``epochs``; without one the run shows its own, or moves its part of `side_by_side`
 
     Returns
     -------
@@ -147,7 +147,8 @@ def _fit(network, data, epochs, batch_size, learning_rate, momentum, weight_deca
     batches = (_batches(count, batch_size, generator) for _ in range(epochs))
     steps = epochs * len(_batches(count, batch_size, torch.Generator()))
     rates = [learning_rate * (half_cosine(step, steps) if schedule else 1) for step in range(steps)]
-    own = Progress(epochs, label or "Training") if progress is None else nullcontext(progress)
+    given = part_here() if progress is None else progress
+    own = Progress(epochs, label or "Training") if given is None else nullcontext(given)
     with own as bar, noting_interrupts(bar), _training(network, seed), torch.enable_grad():
         end = bar.position + epochs
         optimizer = torch.optim.SGD(network.parameters(), learning_rate, momentum, weight_decay=weight_decay,

@@ -152,6 +152,19 @@ def steps_taken(bar, interrupt):
     return side_by_side(train, range(3), bar)
 
 
+def test_a_fit_without_a_bar_moves_its_part_and_ends_with_it(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Progress, "_draw", lambda bar, *_: drawn.append(bar))
+    with Progress(8) as bar:
+        found = side_by_side(lambda seed, part: (trained(seed, None), part.position), range(4), bar)
+        assert bar.position == 8 and [position for _, position in found.values()] == [2.0] * 4
+        bar.interrupted = True
+        stopped = side_by_side(lambda seed, part: fit(SmallNet("plain", 8, width=4), DATA, epochs=2), range(1), bar)[0]
+    assert set(drawn) == {bar} and stopped.steps == 0
+    history = fit(SmallNet("plain", 8, width=4), DATA, epochs=1)
+    assert history.epochs == 1 and drawn[-1] is not bar             # outside, it shows its own again
+
+
 def test_an_interrupt_ends_all_after_their_step():
     with Progress(3000) as bar:
         found = steps_taken(bar, lambda part: setattr(part, "interrupted", True))
