@@ -37,6 +37,7 @@ from urllib.parse import quote
 
 import psutil  # comes with ipykernel
 from playwright.sync_api import Browser, Locator, Page, Playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_FLAGS = (
@@ -154,15 +155,25 @@ def close_all(page: Page) -> None:
 
 def wait_until_open(page: Page, path: str, timeout: float) -> None:
     """Until a JupyterLab shows the notebook and its kernel is idle."""
-    page.wait_for_function(
-        """path => {
-            const panel = window.jupyterapp?.shell.currentWidget;
-            return panel?.context?.path === path && panel.context.isReady
-                && panel.sessionContext.session?.kernel?.status === 'idle';
-        }""",
-        arg=path,
-        timeout=timeout * 1000,
-    )
+    try:
+        page.wait_for_function(
+            """path => {
+                const panel = window.jupyterapp?.shell.currentWidget;
+                return panel?.context?.path === path && panel.context.isReady
+                    && panel.sessionContext.session?.kernel?.status === 'idle';
+            }""",
+            arg=path,
+            timeout=timeout * 1000,
+        )
+    except PlaywrightTimeout as error:
+        error.add_note(page.evaluate(
+            """() => {
+                const panel = window.jupyterapp?.shell.currentWidget, kernel = panel?.sessionContext?.session?.kernel;
+                return `The page shows ${panel?.context?.path ?? 'no notebook'}, ready: ${panel?.context?.isReady}; `
+                    + `its kernel is ${kernel?.status ?? 'not there'}, its connection ${kernel?.connectionStatus}.`;
+            }"""
+        ))
+        raise
 
 
 def open_notebook(page: Page, lab: Lab, path: str, theme: str = "light", timeout: float = 60) -> "Notebook":
