@@ -241,8 +241,11 @@ def main(arguments: list[str] | None = None) -> None:
         write_python(Path(made))
         write_tables(Path(made))
         # A new version has an address of its own, so that no browser keeps half of an old one.
-        python = f"python-{_hash(*sorted(Path(made).iterdir()))}"
-        shutil.copytree(made, options.folder / python, dirs_exist_ok=True)
+        files = sorted(Path(made).iterdir())
+        python = f"python-{_hash(*files)}"
+        (options.folder / python).mkdir(exist_ok=True)
+        for file in files:
+            shutil.copyfile(file, options.folder / python / file.name)      # not its mode: a web server is another user
     write_pages(options.folder, options.url, options.repository, python)
     print(options.folder / "index.html")
 

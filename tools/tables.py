@@ -40,4 +40,4 @@ def write_tables(target: Path, only: dict | None = None, kept: Path | None = Non
             written.result()
     target.mkdir(parents=True, exist_ok=True)
     for file in files.values():
-        shutil.copy(file, target)
+        shutil.copyfile(file, target / file.name)

@@ -253,7 +253,7 @@ class Explorer:
 
     def __repr__(self):
         """The line that makes it again as its controls stand now."""
-        return self.code(self._lab.state if self._lab and self._lab.state else self.start)
+        return self.code(self._lab.read() if self._lab else self.start)
 
     def _repr_mimebundle_(self, **kwargs):
         return self.lab.bundle(**kwargs)
@@ -261,19 +261,34 @@ class Explorer:
 
 def _position(name, control, value):
     """The control's own value that equals ``value``, or is called or written so."""
-    for position in control.positions:
-        try:
-            if isinstance(value, str):
-                if value in (control.words(position), plain_words(control, position), str(position)):
-                    return position
-            elif is_boolean(position) == is_boolean(value) and position == value:       # True == 1
+    same = _written if isinstance(value, str) else _equal
+    try:
+        for position in control.positions:
+            if same(control, position, value):
                 return position
-        except (TypeError, ValueError):         # an array, say, which is compared number by number
-            break
+    except (TypeError, ValueError):         # an array, say, which is compared number by number
+        pass
     if isinstance(control, Slider):
         raise SettingError(f"{name} is {value!r}; it must be a whole number from {control.low} to {control.high}.")
     known = list(map(repr, control.positions))
     raise SettingError(f"{name} is {value!r}; use one of {', '.join(known if len(known) < 30 else [*known[:3], '…', known[-1]])}.")
+
+
+def _equal(control, position, value) -> bool:
+    return is_boolean(position) == is_boolean(value) and position == value       # True == 1
+
+
+def _written(control, position, words: str) -> bool:
+    """Whether ``words``, from a link, say, mean this position: 2.00, 2.0 and 2 are one number, and on is also true."""
+    words = words.strip()
+    if words in (control.words(position), plain_words(control, position), str(position)):
+        return True
+    if is_boolean(position):
+        return words.lower() == str(position).lower()
+    try:
+        return float(words) == float(position)
+    except (TypeError, ValueError):
+        return False
 
 
 def plain_words(control: Control, value) -> str:

@@ -1,13 +1,13 @@
 // What moves on a page: explorers, whose numbers and pictures Python makes in a worker, and questions that answer.
 
-const PATIENCE = { starting: 180_000, moving: 20_000 };       // milliseconds until Python counts as lost
+const PATIENCE = { starting: 900_000, moving: 20_000 };       // milliseconds until Python counts as lost
+const SLOW = 30_000;            // milliseconds until the reader of a slow line is told
 const SIZE = "5 MB, or 12 MB where the server does not compress";
-const STILL = "The picture is a still.";
 const PYTHON = document.documentElement.dataset.python;       // the folder of the worker
 
 // --- Python ----------------------------------------------------------------------------------------
 
-let worker, clock, answered = false;
+let worker, clock, slow, answered = false;
 const asking = new Set();               // explorers that wait for an answer
 
 function ask(explorer, wanted) {
@@ -47,17 +47,24 @@ function begin() {
         if (explorer.wanted) send(explorer);
         watch();
     };
-    begun.onerror = event => begun === worker && lost(event.message || "its file could not be loaded");
+    begun.onerror = event => begun === worker && lost(event.message || "its file could not be loaded");     // such as after a new version
     return begun;
 }
 
 function watch() {
     clearTimeout(clock);
-    if (asking.size) clock = setTimeout(() => lost("it does not answer"), PATIENCE[answered ? "moving" : "starting"]);
+    if (!asking.size) return;
+    clock = setTimeout(() => lost("it does not answer"), PATIENCE[answered ? "moving" : "starting"]);
+    clearTimeout(slow);
+    slow = setTimeout(() => {
+        if (answered) return;
+        for (const explorer of asking) explorer.say(`Python is still on its way to this page: ${SIZE}, for which a slow line takes minutes.`);
+    }, SLOW);
 }
 
 function lost(reason) {
     clearTimeout(clock);
+    clearTimeout(slow);
     worker?.terminate();
     worker = undefined;
     const waiting = [...asking];
@@ -77,6 +84,10 @@ class Explorer {
         this.status = section.querySelector(".status");
     }
 
+    get still() {
+        return this.asked === this.start ? "The picture is a still." : "The picture is a still of the lesson's setting, not of the link's.";
+    }
+
     // While nothing moves yet, the still stays, and a sentence stands below it.
     tell(words, button) {
         this.status.textContent = words;
@@ -94,15 +105,17 @@ class Explorer {
         this.asked = wanted;
         if (this.live) return ask(this, wanted);
         const missing = obstacle();
-        if (missing) return this.tell(`${missing} ${STILL}`);
+        if (missing) return this.tell(`${missing} ${this.still}`);
         if (navigator.connection?.saveData && !worker && !agreed) return this.tell(`The explorer needs Python in this page, ${SIZE}.`, "Start it");
-        this.tell(`Python is starting in this page; in some seconds the controls appear here. The first time it loads ${SIZE}.`);
+        this.tell(`Python is starting in this page; in some seconds the controls appear here. The first time it loads ${SIZE}.`
+            + (wanted === this.start ? "" : ` ${this.still}`));
         ask(this, wanted);
     }
 
     fail(reason) {
+        this.copies = false;
         if (this.live) this.say(`Python has stopped in this page (${reason}). Move a control, and it starts again.`);
-        else this.tell(`Python could not be started in this page (${reason}). ${STILL}`, "Try again");
+        else this.tell(`Python could not be started in this page (${reason}). ${this.still} Try again, or load the page anew.`, "Try again");
     }
 
     say(words) {
@@ -111,18 +124,19 @@ class Explorer {
         else this.tell(words);
     }
 
-    goLive() {
+    goLive(words) {
         const { section } = this;
         this.live = true;
         const focused = section.contains(document.activeElement);
         section.classList.add("live");
-        this.status.textContent = "The controls of the explorer are here.";       // read out, not seen
+        this.status.textContent = words;        // read out, not seen
         section.querySelector(".still").replaceWith(section.querySelector("template").content);
         this.parts = new Map([...section.querySelectorAll("[data-part]")].map(part => [part.dataset.part, { element: part }]));
         this.controls = [...section.querySelectorAll(".control [name]")];
         if (focused) this.controls[0].focus();
         section.addEventListener("input", ({ target }) => target.name ? this.move() : target.typing = true);
         section.addEventListener("change", ({ target }) => target.dataset.of && this.type(target));
+        section.addEventListener("focusout", ({ target }) => target.dataset.of && this.leave(target));
         for (const button of section.querySelectorAll(".presets button"))
             button.onclick = () => ask(this, { preset: button.textContent });
         section.querySelector(".copy").onclick = () => this.copy();
@@ -135,13 +149,17 @@ class Explorer {
     type(box) {                         // a number that the slider does not have becomes the nearest that it has
         const slider = this.controls.find(({ name }) => name === box.dataset.of);
         if (box.value !== "") slider.value = Math.round(Number(box.value));
-        box.value = slider.value;
-        box.typing = false;
+        this.leave(box);
         this.move();
     }
 
+    leave(box) {                        // also without a change, where the number was typed again as it was
+        box.value = this.controls.find(({ name }) => name === box.dataset.of).value;
+        box.typing = false;
+    }
+
     show(answer) {
-        if (!this.live) this.goLive();
+        if (!this.live) this.goLive(answer.problem ?? "The controls of the explorer are here.");
         if (answer.problem) {
             this.copies = false;
             return this.say(answer.problem);
@@ -200,7 +218,16 @@ function place(control, position) {
 
 function obstacle() {
     if (location.protocol === "file:") return "This page was opened from disk, where a browser starts no Python; from a web server it does.";
-    if (!globalThis.Worker || !globalThis.WebAssembly) return "This browser cannot run Python in a page: it has no workers or no WebAssembly.";
+    if (!globalThis.WebAssembly || !modules()) return "This browser cannot run Python in a page: it has no module workers or no WebAssembly.";
+}
+
+// A browser that knows of no module workers does not ask for the type.
+function modules() {
+    let asked = false;
+    try {
+        new Worker("data:text/javascript,", { get type() { asked = true; return "module"; } }).terminate();
+    } catch {}
+    return asked;
 }
 
 const explorers = [...document.querySelectorAll(".explorer")].map(section => new Explorer(section));

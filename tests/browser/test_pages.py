@@ -19,6 +19,7 @@ from web import WebExplorer, in_browser, in_python, positions, serving
 from resnote import explorers
 from resnote.exercises.base import Exercise
 from resnote.hosts.tables import TABLES
+from resnote.hosts.web import link_setting
 
 pytestmark = pytest.mark.subject("pages", needs=["explorers"])
 
@@ -143,6 +144,26 @@ def test_an_explorer_moves_by_keyboard_by_mouse_and_by_presets(opened, lesson):
                 box.set_checked(place) if kind_of == "checkbox" else box.select_option(control.words(place))
                 explorer.assert_shows(replace(state, **{name: place}))
         explorer.assert_shows(state)
+
+
+def test_controls_say_their_names_and_values_and_a_number_typed_as_it_was_follows_the_slider_again(opened):
+    explorer = WebExplorer(opened("03_bottleneck"))
+    side = explorer.box.get_by_role("slider", name="image side", exact=True)
+    assert side.get_attribute("aria-valuetext") == "320"
+    side.press("ArrowRight")
+    explorer.assert_shows(replace(explorer.kind.setting(), side=384))
+    assert side.get_attribute("aria-valuetext") == "384"
+    assert "320 to 384" in explorer.box.locator(".sentence").and_(explorer.box.get_by_role("status")).inner_text()
+    explorer.preset("Equal channels")
+    number = explorer.box.get_by_role("spinbutton", name="Bottleneck, width, as a number")
+    for key in ("End", "Backspace", "4", "Tab"):
+        number.press(key)
+    explorer.box.get_by_role("slider", name="Bottleneck, width", exact=True).press("Home")
+    explorer.assert_shows(replace(explorer.kind.setting(), bottleneck_width=1))
+    explorer.preset("Equal channels")
+    number.fill("")
+    number.press("Tab")
+    explorer.assert_shows(explorer.kind.setting())
 
 
 def test_a_hand_that_moves_fast_leaves_the_picture_of_where_it_stopped(opened):
@@ -277,6 +298,31 @@ def test_nonsense_in_a_link_is_told_and_changes_nothing(opened, setting, words):
     explorer.assert_shows(explorer.kind.setting())
 
 
+@pytest.mark.thorough
+def test_nonsense_in_a_link_that_opens_a_page_is_told_and_read_out(fresh, address):
+    page = fresh()
+    page.goto(f"{address}/00_start_here.html#explorer?slope=steep")
+    explorer = WebExplorer(page).wait()
+    assert "The setting in the link cannot be shown. slope is 'steep'" in explorer.says() and explorer.status() == explorer.says()
+    explorer.assert_pictures(explorer.kind.setting())
+    explorer.control("slope").press("ArrowRight")
+    explorer.assert_shows(replace(explorer.kind.setting(), slope=explorer.kind.setting().slope + 1))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_every_setting_comes_back_by_its_link(opened, address, lesson):
+    """Presets, and values with signs, roots and commas, go through the browser's own parts of a link."""
+    page = opened(lesson)
+    explorer = WebExplorer(page)
+    for asked in random.Random(1).sample(questions(explorer.kind), 6):
+        state = explorer.kind.State(**{name: explorer.kind.controls[name].positions[n] for name, n in asked["positions"].items()})
+        page.evaluate("""setting => { location.hash = `explorer?${new URLSearchParams(setting)}`; }""", link_setting(explorer.kind, state))
+        explorer.assert_shows(state)
+    page.evaluate("location.hash = ''")
+    explorer.assert_shows(explorer.kind.setting())
+
+
 # --- where Python cannot run -----
 
 
@@ -285,7 +331,7 @@ def assert_still(page, words):
     explorer.box.scroll_into_view_if_needed()
     expect(explorer.box.locator(".status")).to_contain_text(words, timeout=60_000)
     assert explorer.box.locator(".still img").first.evaluate("image => image.complete && image.naturalWidth > 300")
-    assert len(explorer.box.locator(".still p").inner_text()) > 40
+    assert len(explorer.box.locator(".still p").last.inner_text()) > 40
     return explorer
 
 
@@ -302,30 +348,71 @@ def test_without_scripts_the_still_the_sentence_and_the_answers_are_there(fresh,
 def test_from_disk_the_page_says_why_nothing_moves(fresh, site):
     page = fresh()
     page.goto((site / "03_bottleneck.html").as_uri())
-    assert_still(page, "opened from disk")
+    assert_still(page, "The picture is a still.")
+    page.goto((site / "03_bottleneck.html").as_uri() + "#explorer?width=32")
+    page.reload()
+    explorer = assert_still(page, "opened from disk")
+    assert "a still of the lesson's setting, not of the link's" in explorer.status()
     page.locator(".question input").first.check()
     assert page.locator(".question").first.get_by_role("status").inner_text() != ""
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("missing", ["Worker", "WebAssembly"])
-def test_a_browser_without_workers_or_webassembly_is_told(fresh, address, missing):
+@pytest.mark.parametrize("without", ["delete globalThis.Worker", "delete globalThis.WebAssembly",
+                                     "const Before = Worker; Worker = class { constructor(file) { return new Before(file); } }"])
+def test_a_browser_without_module_workers_or_webassembly_is_told(fresh, address, without):
     page = fresh()
-    page.add_init_script(f"delete globalThis.{missing}")
+    page.add_init_script(without)
     page.goto(f"{address}/03_bottleneck.html")
     assert_still(page, "This browser cannot run Python in a page")
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("file", ["pyodide.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "web_worker.js"])
-def test_a_file_that_is_missing_or_cut_short_is_told(fresh, address, site, file):
+@pytest.mark.parametrize("lesson, file", [("03_bottleneck", file) for file in (
+    "pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "pyodide-lock.json", "python_stdlib.zip", "web_worker.js")] + [
+    ("01_plain_networks", "signal.json.gz"), ("05_batch_norm_inference", "inference.json.gz")])
+def test_a_file_that_is_missing_or_cut_short_is_told(fresh, address, site, request, lesson, file):
+    if file.endswith("gz"):
+        request.getfixturevalue("tables")
     page, whole = fresh(), (site / "python" / file).read_bytes()
-    kind = "application/wasm" if file.endswith("wasm") else "text/javascript" if "js" in file else "application/zip"
+    kind = {"wasm": "application/wasm", "json": "application/json", "zip": "application/zip", "gz": "application/gzip"}.get(
+        file.rpartition(".")[2], "text/javascript")
     for answer in ({"status": 404}, {"body": whole[:len(whole) // 2], "headers": {"content-type": kind}}):
         page.route(f"**/{file}", lambda route: route.fulfill(**answer))
-        page.goto(f"{address}/03_bottleneck.html")
+        page.goto(f"{address}/{lesson}.html")
         assert_still(page, "Python could not be started in this page")
         page.unroute_all()
+
+
+@pytest.mark.thorough
+def test_the_reader_of_a_slow_line_is_told_and_not_given_up(fresh, address):
+    page, held = fresh(), []
+    page.clock.install()
+    page.route("**/python_stdlib.zip", lambda route: held.append(route))
+    page.goto(f"{address}/03_bottleneck.html#explorer?width=32")
+    explorer = WebExplorer(page)
+    expect(explorer.box.locator(".status")).to_contain_text("Python is starting in this page")
+    expect(explorer.box.locator(".status")).to_contain_text("a still of the lesson's setting, not of the link's")
+    while not held:
+        page.wait_for_timeout(100)
+    page.clock.run_for(40_000)
+    expect(explorer.box.locator(".status")).to_contain_text("Python is still on its way to this page: 5 MB")
+    page.clock.run_for(300_000)
+    held[0].continue_()
+    explorer.wait().assert_shows(explorer.kind.setting(width=32))
+
+
+@pytest.mark.thorough
+def test_a_line_that_stays_silent_is_given_up(fresh, address):
+    page = fresh()
+    page.clock.install()
+    page.route("**/python_stdlib.zip", lambda route: None)
+    page.goto(f"{address}/03_bottleneck.html")
+    explorer = WebExplorer(page)
+    explorer.box.scroll_into_view_if_needed()
+    expect(explorer.box.locator(".status")).to_contain_text("Python is starting in this page")
+    page.clock.run_for(1_000_000)
+    assert_still(page, "Python could not be started in this page (it does not answer). The picture is a still. Try again, or load")
 
 
 @pytest.mark.thorough

@@ -46,6 +46,7 @@ def test_an_error_while_drawing_is_a_sentence_in_place_and_the_next_move_works(m
         explorer.lab.controls["basic_width"].value = 8
         assert "could not draw this setting (RuntimeError: provoked)" in live(explorer)
         assert not list(parse(html(explorer)).iter("svg")) and presets(explorer).value is None
+        assert repr(explorer) == "BottleneckExplorer(basic_width=8)"
     preset, state = next(iter(PRESETS.items()))        # the one from which the move came
     presets(explorer).value = preset
     assert explorer.lab.state == state and explorer.lab.read() == state and shows(state)
@@ -190,14 +191,21 @@ def test_a_setting_is_given_by_its_field_or_for_both_blocks_at_once():
     assert BottleneckExplorer("The article's tables", width=32).start == replace(
         PRESETS["The article's tables"], basic_width=32, bottleneck_width=32)
     assert BottleneckExplorer(side=numpy.int64(32), bias=numpy.True_).start == replace(State(), side=32, bias=True)
-    assert NormalizationExplorer(gamma=2).start.gamma == 2.0 == NormalizationExplorer(gamma="2.00").start.gamma
+    for two in (2, 2.0, "2", "2.0", "2.00", " 2 "):
+        assert NormalizationExplorer(gamma=two).start.gamma == 2.0
+    for words in ("-0.5", "-0.50", "−0.50"):
+        assert NormalizationExplorer(beta=words).start.beta == -0.5
+    for words in ("on", "true", "True"):
+        assert BottleneckExplorer(bias=words, width="32.0").start == replace(State(), bias=True, basic_width=32, bottleneck_width=32)
+    assert explorers.InferenceExplorer(momentum="0.10").start == explorers.InferenceExplorer(momentum="0.1").start
 
 
 @pytest.mark.parametrize("setting, words", [
     ({"width": 700}, "width is 700; it must be a whole number from 1 to 512"), ({"width": None}, "None"),
     ({"side": 3}, "use one of 1, 2, 4"), ({"colour": 1}, "no setting 'colour'.*basic_in"), ({"bias": 1}, "False, True"),
     ({"kernel_size": True}, "from 1 to 7"), ({"side": [32, 32]}, "side"), ({"side": numpy.ones(2)}, "side"),
-    ({"basic_shortcut": "none"}, "'identity'"), ({"width": 2.5}, "2.5")])
+    ({"basic_shortcut": "none"}, "'identity'"), ({"width": 2.5}, "2.5"), ({"width": "nan"}, "'nan'"), ({"bias": "1"}, "False, True"),
+    ({"width": ""}, "''")])
 def test_a_setting_that_the_controls_do_not_have_is_refused_in_words(setting, words):
     with pytest.raises(SettingError, match=words):
         BottleneckExplorer(**setting)

@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import os
 import re
 import zipfile
 
 import browser_python
+import make_site
 import pytest
 import tables as packed
 from make_site import explorer_in, lessons
@@ -72,6 +74,31 @@ def test_what_runs_in_the_browser_is_packed_alone_and_always_the_same(tmp_path):
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "other.zip").read_bytes()
     names = zipfile.ZipFile(tmp_path / "one.zip").namelist()
     assert "resnote/hosts/web.py" in names and not {"resnote/hosts/lab.py", "resnote/signals.py"} & set(names)
+
+
+def test_the_site_keeps_python_in_a_folder_of_its_own_version_that_every_web_server_can_read(tmp_path, monkeypatch):
+    def write(name, mode):
+        def into(folder):
+            (folder / name).write_text(name)
+            (folder / name).chmod(mode)
+        return into
+
+    monkeypatch.setattr(make_site, "write_python", write("web_worker.js", 0o600))
+    monkeypatch.setattr(make_site, "write_tables", write("signal.json.gz", 0o400))
+    site = tmp_path / "site"
+    before = os.umask(0o022)
+    try:
+        for _ in range(2):          # and into the same folder again
+            make_site.main([str(site), "--repository", "https://example.org/resnote"])
+    finally:
+        os.umask(before)
+    python, = site.glob("python-*")
+    assert sorted(path.name for path in python.iterdir()) == ["signal.json.gz", "web_worker.js"]
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in site.rglob("*"))
+    assert all(path.stat().st_mode & 0o111 == 0o111 for path in (site, python))
+    for page in site.glob("*.html"):
+        assert f'data-python="{python.name}"' in page.read_text(encoding="utf-8")
+    assert "git clone https://example.org/resnote resnote" in (site / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_package_of_another_hash_and_a_missing_npm_are_refused_in_words(tmp_path, monkeypatch):
