@@ -140,6 +140,13 @@ class Explorer {
         for (const button of section.querySelectorAll(".presets button"))
             button.onclick = () => ask(this, { preset: button.textContent });
         section.querySelector(".copy").onclick = () => this.copy();
+        new ResizeObserver(([{ borderBoxSize: [size] }]) => this.keepHeight(size)).observe(section);
+    }
+
+    // What stands below stays where it is: the box grows with its longest sentence, and shrinks only when it becomes wider or narrower.
+    keepHeight({ inlineSize, blockSize }) {
+        this.section.style.minHeight = inlineSize === (this.width ?? inlineSize) ? `${blockSize}px` : "";
+        this.width = inlineSize;
     }
 
     move() {

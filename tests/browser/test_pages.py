@@ -251,6 +251,35 @@ def test_a_finger_moves_a_slider_on_a_phone(fresh, address):
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_on_a_phone_an_explorer_grows_with_its_longest_sentence_and_does_not_jump_back(opened, lesson):
+    page = opened(lesson)
+    page.set_viewport_size({"width": 360, "height": 700})
+    explorer = WebExplorer(page)
+    heights = []
+
+    def visit():
+        for name, preset in explorer.kind.presets.items():
+            explorer.preset(name)
+            explorer.assert_shows(preset)
+            heights.append(explorer.box.bounding_box()["height"])
+
+    visit()
+    visit()
+    assert heights == sorted(heights) and heights[len(heights) // 2:] == [heights[-1]] * (len(heights) // 2)
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    explorer.preset(next(iter(explorer.kind.presets)))
+    explorer.assert_shows(explorer.kind.setting())
+    page.wait_for_timeout(200)
+    held, natural = explorer.box.evaluate("""box => {
+        const held = box.offsetHeight;
+        box.style.minHeight = "";
+        return [held, box.offsetHeight];
+    }""")
+    assert held == natural
+
+
 # --- links -----
 
 
