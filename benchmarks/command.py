@@ -4,7 +4,7 @@
 
 Kills: a run on the digits that writes a checkpoint after each step is killed at 20 random moments and resumed each time. Its
 last weights must be those of a run that nobody disturbed, to the bit, and each checkpoint found must be readable. Throughput:
-images a second of the last epoch, of one process with one thread, of one with two threads, and of two processes with one
+images a second, over a run of two epochs, of one process with one thread, of one with two threads, and of two processes with one
 thread each, which share a batch; medians of three runs, as ratios to the first.
 """
 

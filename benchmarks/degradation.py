@@ -6,7 +6,7 @@
 
 Writes resnote/study.json (with options, a file of another name beside this one): every run, with the command, the
 versions and the hardware. The lessons read that record through `resnote.study`, assert what they say of it, and show
-all seeds. Three parts: depth at 10 epochs; the same trained five times longer; other learning rates.
+all seeds. Three parts: depth at 10 epochs; four of these trained five times longer; other learning rates.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Time and memory of each lesson, run from a cold kernel: the table in README.
+"""Time and memory of each lesson, run from a cold kernel: the tables in README and docs/teaching.md.
 
     python benchmarks/lessons.py [rounds]        (3 by default, four to five minutes each)
 

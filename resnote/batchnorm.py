@@ -224,7 +224,7 @@ NORMS = (_BatchNorm, BatchNorm)
 def frozen_norms(network: nn.Module) -> set[nn.Module]:
     """The batch norms that were put into eval mode while ``network`` as a whole is in training mode.
 
-    They keep their running statistics and normalize with them. In a network in eval mode none counts as
+    They keep their running statistics, where they have any, and normalize with them. In a network in eval mode none counts as
     frozen: that is how every network is left after an evaluation.
     """
     return {module for module in network.modules()
@@ -242,8 +242,8 @@ def estimate_population(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Replace the running statistics of every batch norm in a trained network by Algorithm 2's.
 
     Each batch goes once through a copy whose batch norms are in training mode, and all else, such as
-    dropout, in eval mode. So a layer sees what the layers before it make of the batch with the batch's own
-    statistics, as it did in training; these are averaged by `population`. Batch norms that are not called,
+    dropout, in eval mode. So each layer's input is normalized with the batch's own statistics, as in
+    training; `population` averages these statistics. Batch norms that are not called,
     and those that are frozen (`frozen_norms`), stay unchanged; on an error, all do.
 
     Parameters

@@ -1,7 +1,7 @@
 """Files of weights, and checkpoints that training goes on from: written whole or not at all, read without running anything.
 
 A file is written under a temporary name and renamed when it is complete, so that a process killed at any moment leaves the
-old file or the new one. It is read with ``weights_only=True``: numbers and tensors, and no code. What a file says is
+old file or the new one. It is read with ``weights_only=True``: tensors, numbers, texts, and no code. What a file says is
 checked before any of it reaches a network.
 """
 
@@ -67,7 +67,7 @@ def load(path: str | os.PathLike):
     Raises
     ------
     CheckpointError
-        for a file that is missing, damaged, no file of torch's, or that asks for anything but numbers and tensors.
+        for a file that is missing, damaged, no file of torch's, or that asks for anything but tensors, numbers and texts.
     """
     path = Path(path)
     try:

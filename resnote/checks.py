@@ -1,7 +1,7 @@
 """Which networks, images and labels can be trained or measured with, and the sentence for those that cannot.
 
-Nothing here changes a network, and a network that passes may still fail on its images: its error is then
-its own, unless `scores_of` can name the cause.
+No check changes a network. A network that passes may still fail on its images: the error is then its own, unless
+`output_of` or `scores_of` can name the cause.
 """
 
 from __future__ import annotations

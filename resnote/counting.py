@@ -32,7 +32,7 @@ class Row(NamedTuple):
     """
 
     name: str
-    kind: str  # "conv", "bn", "relu", "pad" or "add"
+    kind: str  # "conv", "bn", "relu", "pad", "add"; from resnote.resnets also "pool" and "linear"
     output: tuple[int, int, int]
     parameters: int
     macs: int
@@ -142,8 +142,8 @@ def add(fx_shape, x_shape, *, name="add") -> Row:
 class BlockCount(NamedTuple):
     """The rows of one block, its totals, and what is wrong with it, if anything.
 
-    ``residual`` is F(x), ``shortcut`` what x passes through (no rows: the identity), ``after`` is
-    the add and the last ReLU. While ``problem`` is set, ``after`` is empty: nothing comes out.
+    ``residual`` is F(x), ``shortcut`` is what x passes through (no rows: the identity, or a plain block without a shortcut),
+    ``after`` is the add, if there is one, and the last ReLU. While ``problem`` is set, ``after`` is empty: nothing comes out.
     """
 
     name: str

@@ -57,9 +57,8 @@ def fold_network(network: nn.Module, images: Tensor) -> nn.Module:
     """A copy of ``network``, in eval mode, with every batch norm behind a layer folded into that layer.
 
     ``images``, one small batch, are sent through: a batch norm whose input is the very output of an
-    nn.Conv2d or nn.Linear is folded, with nn.Identity in its place. Other batch norms stay. Then the
-    images go through the copy as well, and both outputs must agree; all this in float64, where a mistake
-    cannot hide behind rounding, and rounding is not taken for one.
+    nn.Conv2d or nn.Linear is folded, with nn.Identity in its place. Other batch norms stay. The
+    folded copy must give the same output in float64, where rounding neither hides a mistake nor looks like one.
 
     Raises
     ------

@@ -26,7 +26,7 @@ UNIT = 26                                      # of the first layer, whose stati
 
 
 class Experiment(NamedTuple):
-    """The trained network's parameters before each step, 0 to 200, and the digits, (N, 64) float64."""
+    """The trained network's parameters after 0 to 200 steps, and the digits, (N, 64) float64."""
 
     weights: list[Tensor]
     train_images: Tensor
@@ -37,14 +37,14 @@ class Experiment(NamedTuple):
 @cache
 @one_thread()
 def experiment() -> Experiment:
-    """Train for 200 steps of SGD, batches of 64, at a constant rate of 0.1, and keep every step's weights."""
+    """Train by SGD, batches of 64, at a constant rate of 0.1, and keep the weights after 0, 1, … 200 steps."""
     data = digits()
     data = replace(data, train_images=_whole_pixels(data.train_images, data),
                    test_images=_whole_pixels(data.test_images, data))
     network, past = build(), []
 
     def note(network, _inputs):
-        if network.training:  # the first look of `fit` at the scores is none
+        if network.training:  # `fit` first checks the scores in eval mode
             past.append([parameter.detach().clone() for parameter in network.parameters()])
 
     network.register_forward_pre_hook(note)

@@ -29,7 +29,7 @@ class SmallNet(nn.Module):
     shortcut : where the shape changes, 'zero-pad' (option A) or 'projection' (option B). With option A the plain and the
         residual network of one depth hold exactly the same parameters, and only the additions differ.
 
-    Weights are He-initialised (He et al. 2015b, fan-in) from torch's global random state: call
+    Convolutions are He-initialised (He et al. 2015b, fan-in), from torch's global random state: call
     `torch.manual_seed` before. Raises `SettingError` for an unknown block or shortcut, for a depth that the family does not
     have, and for sizes that are not whole numbers of 1 or more.
     """
@@ -62,8 +62,8 @@ class ResNet(nn.Module):
     architecture : what `resnote.resnets.resnet`, `resnext` and `wide_resnet` give
 
     ``state_dict`` has the names and shapes of torchvision's networks, so that published weights load:
-    ``network.load_state_dict(torch.load(file, weights_only=True))``. Weights are He-initialised (fan-in) from torch's
-    global random state.
+    ``network.load_state_dict(torch.load(file, weights_only=True))``. Convolutions are He-initialised (fan-in), from
+    torch's global random state.
     """
 
     def __init__(self, architecture: Architecture):

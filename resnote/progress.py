@@ -39,8 +39,8 @@ class Progress:
             ipython = sys.modules.get("IPython")
             if ipython and hasattr(ipython.get_ipython(), "kernel"):
                 from IPython.display import display
-                # nbval compares what a cell displays first, and what is saved is what it displays last: so
-                # the end is shown first, and replaced at once.
+                # nbval compares a cell's first display, and a file keeps its last one: so "finished" is shown
+                # first, and replaced at once.
                 self._handle = display(self._bundle("finished", 1), raw=True, display_id=True)
             self.move(self.position)
             self._undo = undo.pop_all()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def kept_notebooks(folder: Path | str = ".") -> list[str]:
-    """The names of those notebooks in ``folder`` that have a learner's lines where a merge had the course's, too.
+    """Names of the notebooks in ``folder`` where a merge kept a learner's lines instead of the course's.
 
     Empty where nbgitpuller has merged nothing, and where there is no repository or no git (2.38 or later). A notebook that
     the learner has since renamed and fetched anew is not named, nor is one that the course has given up.

@@ -1,6 +1,6 @@
 """The recipe of He et al. (2015), §4.2, for small images: the rate at each step, the order of the images, their changes.
 
-All is a function of a seed and a number: the order of an epoch, the shifts and mirrorings of a step. So a run that was
+All random choices are functions of a seed and a number: the order of an epoch, the shifts and mirrorings of a step. So a run that was
 stopped goes on as if it had not been, and a run that several processes share sees the same images in the same batches.
 """
 

@@ -1,9 +1,9 @@
 """Residual networks, described and counted without torch: the paper's for ImageNet and for CIFAR-10, and their kin.
 
 A stem, stages of blocks, a head (mean over the image, one linear layer): He et al. (2015), Table 1. For large images the
-stem is a 7x7 convolution and max pooling, and there are four stages. With groups in the 3x3 they are ResNeXts (Xie et al.
-2017), with wider ones wide ResNets (Zagoruyko and Komodakis 2016, as torchvision builds them). Multiply-accumulates are for
-one image of 224 x 224.
+stem is a 7x7 convolution and max pooling, and there are four stages. Grouped 3x3 convolutions make ResNeXts (Xie et al.
+2017), wider ones wide ResNets (Zagoruyko and Komodakis 2016, as torchvision builds them). Multiply-accumulates are for one
+image of 224 x 224.
 
     network                 stages       block        parameters    G MACs
     ResNet-18               2, 2, 2, 2   basic        11,689,512     1.814
@@ -245,8 +245,8 @@ class NetworkCount(_Totals):
     def stem_saved(self) -> int:
         """Bytes that the stem keeps in training beside the image.
 
-        The input of batch norm with a mean and an inverse deviation a channel, and the output of ReLU; max pooling saves its
-        output, which is the first block's input, and its output's places, 8 bytes each.
+        The input of batch norm, with a mean and an inverse deviation a channel; the output of ReLU, which max pooling keeps,
+        too; the places of its maxima, 8 bytes each; and the pooled maps, which are the first block's input.
         """
         conv, bn, act, *pool = self.stem
         return conv.bytes + 2 * bn.output[0] * BYTES_PER_VALUE + act.bytes + sum(3 * row.bytes for row in pool)

@@ -1,6 +1,6 @@
 """A run of training by the paper's recipe: what a checkpoint holds, one step at a time, in one process or in several.
 
-The command `resnote.train` makes runs; what it prints, and how it is interrupted, is there.
+The command `resnote.train` makes runs, prints, and notes the signals that end one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FORMAT = "resnote.train 1"
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides what is learned. A run goes on from a checkpoint of the same settings only."""
+    """The settings that a checkpoint shares with the run that goes on from it."""
 
     data: str = "digits"
     block: str = "residual"
@@ -242,12 +242,13 @@ class Run:
 def go(run: Run, checkpoint: Path | None, every: int, say, signals: Sequence[int] = ()) -> None:
     """Train to the end, with a checkpoint each ``every`` steps; ``say(run)`` after each step.
 
-    ``signals`` is what `resnote.train.noting_signals` gave: the run ends after the step in which a signal came.
+    ``signals`` is what `resnote.train.noting_signals` gave: the first step that begins after a signal is the last one.
 
     Raises
     ------
     Stopped
-        when a signal ended the run, in any process; what was learned is then in the checkpoint.
+        when a signal ended the run, in any process (what was learned is in the checkpoint, where there is one), and when
+        the loss is no longer a finite number.
     """
     def keep():
         if checkpoint and run.processes.rank == 0:

@@ -15,7 +15,7 @@ SHORTCUTS = ("identity", "zero-pad", "projection")
 
 
 class SettingError(ValueError):
-    """A setting that no network can have; the message says what to do about it."""
+    """A setting, a network or data that cannot be used; the message says what to do about it."""
 
 
 class Problem(NamedTuple):
@@ -104,7 +104,7 @@ def check_number(name, value, needed, *, above=-math.inf, least=-math.inf, below
 
 
 def check_switch(name, value) -> bool:
-    """Return ``value`` as a bool, or raise `SettingError` unless it is a boolean, Python's or NumPy's."""
+    """Return ``value`` as a bool, or raise `SettingError` unless it is a boolean: Python's, NumPy's or torch's."""
     if value is True or value is False:
         return value
     if not is_boolean(value) or getattr(value, "ndim", 0):

@@ -1,4 +1,4 @@
-"""Trainings side by side, as many as there are processors and at most four: threads that take turns at all but the steps of `fit`.
+"""Trainings side by side, one a processor and at most four: threads that overlap in `fit`'s steps and take turns at all else.
 
 While torch computes, Python is free for another thread. So networks that do not depend on each other learn at the same
 time, and each is to the last bit what it is when it learns alone.
@@ -29,9 +29,9 @@ def side_by_side(function: Callable, calls: Iterable[Hashable], bar: Progress) -
     calls; all else is done by one call at a time. ``part`` is the call's part of ``bar``: a `Progress` that starts at 0. A `fit`
     without a bar moves it, too.
 
-    Every call has torch's random numbers for itself, and starts from the state in which they are at the beginning;
-    afterwards they are in that state again. A network that uses random numbers in its first step (dropout) trains alone. One
-    that begins to use them later, or uses Python's or NumPy's, disturbs the others. ``torch.no_grad()`` around all does not
+    Each call has a state of torch's random numbers of its own, which starts as a copy of the caller's; the caller's is
+    afterwards as before. A network that uses random numbers in its first step (dropout) keeps its turn: others finish their
+    epoch, then wait. One that begins to use them later, or uses Python's or NumPy's, disturbs the others. ``torch.no_grad()`` around all does not
     reach the calls.
 
     An interrupt ends each `fit` before its next step; a loop of your own must look at ``part.interrupted``. Where a call

@@ -36,12 +36,12 @@ from resnote.resnets import CHANGES, SMALL
 from resnote.runs import Run, Settings, Stopped, check_that_all_agree, go, joined
 from resnote.settings import SettingError, check_number, check_size
 
-EPOCHS = {"digits": 20, "fashion-mnist": 20, "cifar10": 164}       # CIFAR-10: 64,000 steps of 128 images
+EPOCHS = {"digits": 20, "fashion-mnist": 20, "cifar10": 164}       # CIFAR-10: about 64,000 steps of 128 images
 
 
 @contextmanager
 def noting_signals():
-    """A list that an interrupt or a request to end is added to; a second one ends the process as usual."""
+    """A list that an interrupt or a request to end is added to; a second one of the same kind ends the process as usual."""
     noted, before = [], {}
 
     def note(number, _frame):
@@ -90,8 +90,8 @@ class Console:
 def main(arguments: list[str] | None = None, leave: Callable[[int], object] = lambda code: None) -> int:
     """Run the command; its exit code.
 
-    ``leave`` is called with the code where another process of the run is gone. Whatever is freed after that may wait for
-    what that process still owes: so the program ends there, by ``os._exit``.
+    ``leave`` is called with the code where another process of the run is gone. Freeing tensors after
+    that may wait for the lost process, so the program ends there, by ``os._exit``.
     """
     rank = int(os.environ.get("RANK", 0))
     console = Console()
@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None, leave: Callable[[int], object] = la
                 torch.set_num_threads(options.threads)
             data = opened(settings, options.folder)
             with joined() as processes:
-                # From here to the last word: where a process is gone, torchrun tells the others to end while they say so.
+                # Noted until the last message: when one process is gone, torchrun ends the others while they report it.
                 signals = last_word.enter_context(noting_signals())
                 _train(options, settings, data, processes, console if processes.rank == 0 else None, signals)
         except Stopped as stopped:

@@ -162,7 +162,7 @@ def _fit(network, data, epochs, batch_size, learning_rate, momentum, weight_deca
 
 
 def half_cosine(step: int, steps: int) -> float:
-    """What is left of a learning rate at ``step``, from 0, that falls along half a cosine from 1 to 0 in ``steps`` steps."""
+    """The factor on the learning rate at ``step``, from 0: half a cosine that falls from 1 to 0 in ``steps`` steps."""
     return (1 + math.cos(math.pi * step / steps)) / 2
 
 

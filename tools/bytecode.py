@@ -1,6 +1,6 @@
 """Under Pyodide: the standard library and resnote as one zip file of bytecode, and no more of them than explorers load.
 
-Compiling the sources is most of what a page would wait for, and the rest of the library most of what it would fetch.
+Otherwise a page would mostly wait for the compiler, and mostly fetch modules that no explorer imports.
 """
 
 import json

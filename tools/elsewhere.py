@@ -11,12 +11,12 @@ stands for another machine in one of three ways:
 instructions  other instruction sets of this processor, or torch's own convolutions instead of oneDNN's
 rounding      all weights times 1 + 1e-7 · N(0, 1) when an optimizer takes them, before the first step (float64
               weights: 2e-16, as much in units of their rounding)
-seed          every seed of torch is shifted: weights, order of images, batches
+seed          torch.manual_seed and new generators get shifted seeds: weights, order of images, batches; not dropout
 
-Assertions are measured and not raised, so a lesson goes on behind one that fails. The margin of a < b is b − a. Of
-several comparisons in one cell it is the smallest of those that differ between runs: what is the same everywhere, a
-recorded study's number say, would hide how close another comes. A cell is listed if it trains, or if a margin differs
-between runs. Cells are run as plain Python: no kernel, no widgets on a page.
+Assertions are measured and not raised, so a lesson goes on behind one that fails. The margin of a < b is b − a. A
+cell's margin is the smallest among its comparisons that differ between runs: a constant one, such as a recorded number's,
+would hide how close the others come. A cell is listed if it trains, if it fails in a run, or if a margin differs between
+runs. Cells are run as plain Python: no kernel, no widgets on a page.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def needed(cells, wanted: str | None):
 
 
 def run_lesson(path: Path, wanted: str | None) -> dict[str, Cell]:
-    """Run the lesson's cells one after the other; what each asserting cell gave, by its id."""
+    """Run the lesson's cells one after the other; by its id, what each cell gave that asserts, fails or takes over a second."""
     import torch
 
     path, trained = path.resolve(), []

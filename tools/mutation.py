@@ -8,7 +8,7 @@ False, a condition negated, a check or another call left out, a result lost. Pri
 the share that was noticed. --sample takes that many at random (seed 0).
 
 Each runs in a process of its own, forked after torch is imported; the file itself is never changed. So a test that
-starts another Python sees no mistake. A run that takes ten times as long as the untouched module's counts as noticed,
+starts another Python sees no mistake. A run that takes over ten times as long as the untouched module's and 5 s more counts as noticed,
 and is listed as stopped.
 """
 

@@ -1,4 +1,4 @@
-"""Run the lessons and save them so that a second run changes no byte.
+"""Run the lessons and save them so that a second run changes only a timing in lesson 05.
 
     python tools/save_notebooks.py [notebook ...]        (all of notebooks/ by default)
 

@@ -58,7 +58,7 @@ CLAIMS = {
 
 
 def asserts(source: str) -> bool:
-    """Whether a cell holds an assert statement, or calls assert_close or the like, where it is sure to be reached.
+    """Whether a cell holds an assert statement, or calls assert_close or the like, outside an ``except``.
 
     Behind ``except`` it is not: what should have been raised may not have been.
     """

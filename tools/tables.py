@@ -1,4 +1,4 @@
-"""The tables of `resnote.hosts.tables`, packed for the site; kept, since they take a minute, until what makes them changes."""
+"""The tables of `resnote.hosts.tables`, packed for the site; kept, since they take a minute or two, until what makes them changes."""
 
 from __future__ import annotations
 

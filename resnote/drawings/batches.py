@@ -52,7 +52,7 @@ class BatchChart(NamedTuple):
 def batch_chart(chart: BatchChart) -> Drawing:
     """The batch from −10 to 10, in bars of width ½ and one by one below them, with the activation over it.
 
-    The tallest bar fills the frame, and the share of the batch in it stands beside it.
+    The tallest bar always has the same height, and its share of the batch stands beside it.
     """
     head = svg_text(8, 20, chart.title, size=14, weight="bold") + "".join(
         svg_text(8, y, line, size=12) for y, line in zip((40, 58), chart.facts))

@@ -17,7 +17,7 @@ KINDS = (("parameters", POINTWISE), ("MACs", SPATIAL), ("memory", NEUTRAL))
 
 
 class Part(NamedTuple):
-    """A row of both pictures: a part of the network, its output, and its share of the three totals."""
+    """A row of both pictures: a part of the network, its output, and its parameters, MACs and bytes kept in training."""
 
     name: str
     output: tuple[int, int, int]

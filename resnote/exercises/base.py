@@ -86,8 +86,8 @@ class Exercise:
     Parameters
     ----------
     label : what the lesson calls it, "ex1"
-    checker : called with the answer, wrapped by `_Asked`; raises `Wrong` at the first thing that is
-        wrong, `Unfinished` where something right is not all, and returns the sentence for a right answer
+    checker : called with the answer, wrapped by `_Asked`; raises `Wrong` at the first mistake and
+        `Unfinished` for a right answer that is not complete, and returns the sentence for a complete one
     hints : from a nudge to nearly everything
     solution : a function with the signature that the answer must have; or a class, whose ``__init__`` has it
     """
@@ -133,8 +133,8 @@ class Exercise:
     def grade(self, answer=None, points: float = 1, *, hidden: int | None = None, seconds: float = 25, memory: int = 2 * 2**30) -> float:
         """``points`` for a right answer, for nbgrader and otter-grader; `check` is for learners, and never raises.
 
-        The answer runs in a process of its own, at most ``seconds`` and with ``memory`` bytes, on Linux where torch sees no
-        GPU; elsewhere it runs here. With ``hidden``, a number from 1 on that learners do not know, it must also be right for
+        The answer runs in a process of its own, at most ``seconds`` and with ``memory`` bytes more than are in use, on Linux
+        where torch sees no GPU; elsewhere it runs here. With ``hidden``, a number from 1 on that learners do not know, it must also be right for
         what is drawn from that seed.
 
         Raises
@@ -182,7 +182,7 @@ class _Asked:
         self._answer, self.model = answer, model
 
     def raw(self, *args):
-        """The answer itself, for a checker that expects an exception."""
+        """What the answer gives for copies of ``args``; its exceptions pass, for a checker that expects one."""
         with settings_kept():
             return self._answer(*map(_copy, args))
 
@@ -251,7 +251,7 @@ HIDDEN: ContextVar[int] = ContextVar("HIDDEN", default=0)       # 0: the publish
 
 @contextmanager
 def settings_kept():
-    """Grad mode, default type and random numbers stay what they were; inside, gradients are on, and the seed is always the same."""
+    """Grad mode, default type and random states are put back; inside, gradients are on, and torch's seed is ``HIDDEN``."""
     import numpy as np  # here, so that predictions alone do not load torch
     import torch
 

@@ -106,7 +106,7 @@ def near(a, b) -> bool:
 
 
 def as_it_is(value):
-    """What stands at a place of a formula where nothing is done."""
+    """The identity: for a place of a formula that does nothing."""
     return value
 
 

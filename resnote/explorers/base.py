@@ -118,8 +118,8 @@ class Explorer:
     """Base of the explorers; show one in JupyterLab by making it the last expression of a cell.
 
     A subclass says what `State` is (a frozen dataclass), which control moves each of its fields, which `presets` there are,
-    how all is laid out, and three functions. `numbers` is called once a move; what it returns carries its ``state``. Where it takes
-    long and is kept, `looks_ahead` is True: then JupyterLab's host also calls it for `neighbours`, while the hand rests.
+    how all is laid out, and three functions. `numbers` is called once a move; its result carries its ``state``. Where `numbers`
+    is slow and cached, `looks_ahead` is True: JupyterLab's host then computes the `neighbours` between two moves.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ class Explorer:
 
     @classmethod
     def label(cls, name: str) -> str:
-        """A control's full name: where two have the same label, with the heading of its column."""
+        """A control's full name: its label, after the heading of its column where the column has one."""
         columns = [column for item in cls.layout if isinstance(item, Columns) for column in item.columns]
         heading = next((column.heading for column in columns if name in column.names), "")
         return ", ".join(filter(None, (heading, cls.controls[name].label)))

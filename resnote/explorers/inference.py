@@ -58,7 +58,7 @@ class Numbers(NamedTuple):
 
 @cache
 def whole_walks(momentum: str, batch_size: int, learning: bool) -> list[list[list[float]]]:
-    """Mean and variance of the drawn unit over all batches, to five digits, by `resnote.modes`: a page puts a table here.
+    """Mean and variance of the drawn unit over all batches, to five digits; a web page replaces this function by a table.
 
     Each as three lists: by batch, running, and over all training images.
     """

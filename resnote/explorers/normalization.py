@@ -66,7 +66,7 @@ PRESETS = {
 
 
 class Batch(NamedTuple):
-    """The batch's values, their mean and variance (÷ m), the share in the zone, and the mean slope there."""
+    """The batch's values, their mean and variance (÷ m), the share in the zone, and the activation's mean slope over all."""
 
     values: tuple[float, ...]
     mean: float

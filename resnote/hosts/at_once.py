@@ -1,7 +1,7 @@
 """The parts of an explorer's picture, of which a move changes several, and all at once.
 
 Their values, sent one by one, would be drawn one by one: between two messages a browser may paint the whole page. And each
-part is laid out and painted by itself: when one changes, the others and the controls need not be.
+part is laid out by itself: when one changes, the layout of the others and of the controls stays.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ REST = 0.3                      # seconds without a move
 class AtOnce(anywidget.AnyWidget):
     """Shows nothing; sends the values of several parts in one message.
 
-    It does so once a front end has said that it takes such messages. When no move follows, each part sends its own value, too:
-    another front end of the same kernel may not take the first. Before, each part sends its own at once.
+    It does so once a front end has said that it takes such messages. After the last move each part sends its own value,
+    too, for front ends of this kernel that take no such message. Until one has said so, each part sends its own at once.
 
     Parameters
     ----------

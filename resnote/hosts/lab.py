@@ -72,7 +72,7 @@ class Lab:
         return self.explorer.State(**{name: control.value for name, control in self.controls.items()})
 
     def bundle(self, **kwargs) -> dict[str, object]:
-        """The widget where there is a kernel, and for where there is none, or no widget is shown, the still and a sentence."""
+        """A mime bundle: the widget, and the still and a sentence for front ends without a kernel or without widgets."""
         explorer, numbers = self.explorer, self._numbers if self.state else self.explorer.numbers(self.explorer.start)
         return bundle(self.widget, words_of(explorer.sentence(None, numbers)), explorer.still(numbers) + HOW_IT_MOVES, **kwargs)
 

@@ -34,8 +34,8 @@ function tell(box, choices) {
 function render({ el }) {
     const choices = `choices-${Math.random()}`;
     let request, observer;
-    // The keys that move a slider or a choice would also go to another cell, or scroll the page, where the front end
-    // has bound them; its commands pass by what carries this attribute. Other keys, Shift+Enter say, stay its own.
+    // Front ends may bind the keys that move a slider or a choice to other commands (next cell, scroll); elements with
+    // this attribute are exempt. Other keys, such as Shift+Enter, stay the front end's.
     const keep = ({ key, target }) => {
         if (!MOVES.test(key) || target.name !== choices && !target.matches?.("[role=slider]")) return;
         if (!target.closest(".resnote-named")?.contains(el)) return;

@@ -1,4 +1,4 @@
-"""What torch computes for two explorers, as tables of all their settings: a page shows from these what the lab computes.
+"""Tables of what torch computes for two explorers, over all settings: a web page, which has no torch, reads them.
 
 `made` runs where torch is, when the site is built, and asks the explorers' own functions; `use` runs in the browser.
 """
@@ -27,7 +27,7 @@ def key(*settings) -> str:
     return ", ".join(map(str, settings))
 
 
-# --- lesson 01: the spread does not know what comes after a layer, so one depth has all --------------
+# --- lesson 01: later layers leave a layer's spread as it is, so one depth has all -------------------
 
 
 def _signal(activations=ACTIVATIONS, gains=GAINS):

@@ -12,7 +12,7 @@ async function fetched(file) {
     return response.arrayBuffer();
 }
 
-// Pyodide's own way needs a server that names the type of this file, and where it fails, waits for ever.
+// Pyodide's streaming needs a server that sends the right MIME type, and waits for ever if loading fails.
 WebAssembly.instantiateStreaming = async (file, imports) => {
     try {
         return await WebAssembly.instantiate(await fetched(file), imports);

@@ -1,8 +1,8 @@
-"""Fixtures for tests in the browser: one JupyterLab and one Chromium for all of them, and of each lesson the few
+"""Fixtures for tests in the browser: one JupyterLab and one Chromium for nearly all of them, and of each lesson the few
 cells that are looked at.
 
-Without Chromium these tests are skipped, or fail where REQUIRE_BROWSER=1. A page whose test fails is saved in
-screenshots/.
+Without Chromium these tests are skipped, or fail where REQUIRE_BROWSER=1. Where a test of a `Notebook` fails, its page is
+saved in screenshots/.
 """
 
 import os
@@ -67,8 +67,8 @@ LOOKED_AT = re.compile(r"imports|explorer|guess-.*|exercise-\d+")
 def open_lesson(browser, lab, served):
     """A function (name, run) → Notebook, the same until another name is asked for: one page of JupyterLab shows all.
 
-    With ``run`` the saved notebook is trusted, and of its cells those that are looked at are run: that all of them put out
-    what is saved, nbval proves. Without, none is run. A copy is opened, since JupyterLab saves what it shows. Where a lesson
+    With ``run`` the saved notebook is trusted, and only the cells that tests look at are run: nbval compares the outputs of
+    all. Without, none is run. A copy is opened, since JupyterLab saves what it shows. Where a lesson
     cannot be run, the first test that asks for it fails, and the others are skipped.
     """
     page, shown, failed = browser.new_page(viewport={"width": 1400, "height": 1000}), {}, set()

@@ -48,7 +48,7 @@ CHROMIUM_FLAGS = (
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
 SETTINGS = {
-    # Lay out every cell, also those out of view, and end the page after the last one. (Makefile's own settings hold, too.)
+    # Lay out every cell, also those out of view, and end the page after the last one. (Those of resnote/jupyterlab.json hold, too.)
     "notebook-extension/tracker": {"windowingMode": "none", "scrollPastEnd": False},
     # No pop-up that asks about news: in JupyterLab 4.6 it comes even with `--LabApp.news_url=None`.
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -179,8 +179,8 @@ def wait_until_open(page: Page, path: str, timeout: float) -> None:
 def open_notebook(page: Page, lab: Lab, path: str, theme: str = "light", timeout: float = 60) -> "Notebook":
     """Show the notebook at `path` in the lab's root: nothing run yet, its kernel idle, no other tab, no side bar.
 
-    A page that shows this lab already opens it there, where its other notebooks are closed and their kernels ended:
-    JupyterLab itself takes longer to start than all else.
+    A page that already shows this lab is used again, its notebooks closed and their kernels ended, because JupyterLab is
+    slow to start.
     """
     notebook, here = Notebook(page), page.url.startswith(lab.url)
     if here:

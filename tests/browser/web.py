@@ -18,7 +18,7 @@ from resnote import explorers
 from resnote.hosts import web
 
 
-# The tables would take a minute and a half. Of these controls they hold the values of all presets and what lies at both ends; with
+# The tables would take a minute or two. Of these controls they hold the values of all presets and what lies at both ends; with
 # TABLES=all, all of them.
 FEW = {} if os.environ.get("TABLES") == "all" else {
     "signal": {"gains": ("0.1", "0.3", "1 (Xavier)", "√2 (He)", "3", "20")},
