@@ -1,4 +1,4 @@
-"""Slider key press to settled picture in a real JupyterLab: every explorer, a floor and an alternative in one run.
+"""Slider key press to painted picture in a real JupyterLab: every explorer, a floor and an alternative in one run.
 
     python benchmarks/slider_latency.py [moves]
 
@@ -7,7 +7,7 @@ that steps; the signal's and the inference's explorers have then computed the ne
 Beside them, the same explorers on a web page (`page-…`), which need no kernel.
 
 `ours` is lesson 03's explorer; the floor is a slider that sets a Label; the alternative is what most notebooks do,
-`interact` with torchinfo.summary. All three count the same bottleneck. The other lessons' explorers stand beside them. The
+`interact` with torchinfo.summary, which counts the same bottleneck. The other lessons' explorers stand beside them. The
 ways alternate, a few moves each in a row, so that a busy moment of the machine falls on all of them. They do not alternate at
 every move, because JupyterLab 4.6 keeps a toolbar of each cell that was active (jupyterlab/jupyterlab#19370): after 180
 changes of the cell the page held 15 MB more than before, and paused ever longer to collect garbage. Then a fast hand: from
@@ -35,13 +35,14 @@ from tables import write_tables  # noqa: E402
 from web import WebExplorer, serving  # noqa: E402
 
 from resnote.counting import bottleneck  # noqa: E402
-from resnote.explorers import (BlockExplorer, BottleneckExplorer, InferenceExplorer, NetworkExplorer,  # noqa: E402
-                               NormalizationExplorer, SignalExplorer, block, inference, network, normalization, signal)
+from resnote.explorers import (BlockExplorer, BottleneckExplorer, InferenceExplorer, LineExplorer, NetworkExplorer,  # noqa: E402
+                               NormalizationExplorer, SignalExplorer, block, inference, line, network, normalization, signal)
 
 CELLS = {
     "ours": "from resnote.explorers import BottleneckExplorer\nBottleneckExplorer()",
     "ours-at-side-32": "small = BottleneckExplorer()\nsmall.lab.controls['side'].value = 32\nsmall",
     "ours-at-side-4096": "large = BottleneckExplorer()\nlarge.lab.controls['side'].value = 4096\nlarge",
+    "line": "from resnote.explorers import LineExplorer\nLineExplorer()",
     "block": "from resnote.explorers import BlockExplorer\nBlockExplorer()",
     "normalization": "from resnote.explorers import NormalizationExplorer\nNormalizationExplorer()",
     "inference": "from resnote.explorers import InferenceExplorer\nInferenceExplorer()",
@@ -70,7 +71,7 @@ def summary(width):
 IN_A_ROW = 6
 
 # On the page, and where they start.
-ON_A_PAGE = {"ours": BottleneckExplorer(), "block": BlockExplorer(), "normalization": NormalizationExplorer(),
+ON_A_PAGE = {"ours": BottleneckExplorer(), "line": LineExplorer(), "block": BlockExplorer(), "normalization": NormalizationExplorer(),
              "inference": InferenceExplorer(), "network": NetworkExplorer("ResNet-152"), "signal": SignalExplorer("ReLU, He", depth=60)}
 
 
@@ -85,6 +86,9 @@ def to_and_fro(positions: list, start, turn: int):
 def moves_of(way: str, turn: int):
     """The slider, the key and a text that only the answer contains, for move number ``turn``, from 0."""
     width = 65 + turn
+    if way == "line":
+        slope, key = to_and_fro(list(LineExplorer.controls["slope"].positions), 1, turn)
+        return ".resnote-slope", key, LineExplorer.move(None, line.State(slope)).sentence
     if way == "signal":
         gain, key = to_and_fro(list(signal.GAINS), "√2 (He)", turn)
         state = signal.State(depth=60, activation="ReLU", gain=gain)
@@ -220,7 +224,7 @@ def drag(notebook, way: str) -> float:
 
 
 def report(taken: dict[str, list[float]], flicker, drags) -> None:
-    print(f"Slider key press to settled picture, ms · Python {platform.python_version()}, {platform.machine()}, "
+    print(f"Slider key press to painted picture, ms · Python {platform.python_version()}, {platform.machine()}, "
           "JupyterLab in headless Chromium")
     floor, own = statistics.median(taken["floor"][1:]), statistics.median(taken["ours"][1:])
     print(f"{'way':24}{'median':>8}{'p95':>8}{'first':>8}{'÷ floor':>9}{'÷ ours':>9}{'p95 ÷ floor':>13}{'moves':>7}")

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from hashlib import sha256
-from html import escape
+from html import escape, unescape
 from importlib import import_module
 from pathlib import Path
 
@@ -69,6 +69,11 @@ def markdown(source: str) -> str:
     html = re.sub(r'<a class="anchor-link".*?</a>', "", html)
     html = re.sub(r"<table>.*?</table>", lambda table: f"<div {SCROLLS}>{table[0]}</div>", html, flags=re.S)
     return re.sub(r'href="([\w-]+)\.ipynb"', r'href="\1.html"', html)
+
+
+def plain(source: str) -> str:
+    """Markdown without its marks and links."""
+    return unescape(re.sub(r"<[^>]+>", "", markdown(source))).strip()
 
 
 def output(output) -> str:
@@ -154,9 +159,11 @@ PAGE = """<!doctype html>
 </body>
 </html>
 """
-LICENCES = ('<p>resnote: MIT licence. The Python in these pages is <a href="https://pyodide.org">Pyodide</a> {version}, Mozilla Public '
-            'License 2.0 (<a href="https://github.com/pyodide/pyodide">its source</a>), with <a href="https://docs.python.org/3/license.html">'
-            "CPython and its standard library</a>, PSF licence. Both come from this site; the pages ask no other for anything.</p>")
+LICENCES = (
+    '<p>resnote: <a href="LICENSE.txt">MIT licence</a>. The Python in these pages is <a href="https://pyodide.org">Pyodide</a> {version}, '
+    '<a href="https://www.mozilla.org/MPL/2.0/">Mozilla Public License 2.0</a> (<a href="https://github.com/pyodide/pyodide">its source</a>), '
+    'with <a href="https://docs.python.org/3/license.html">CPython and its standard library</a>, PSF licence. Both come from this site; the '
+    "pages ask no other for anything.</p>")
 ICON = ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path d="M8 1v3m0 8v3M8 3c7 0 7 10 0 10" fill="none" stroke="#D55E00" '
         'stroke-width="1.5"/><rect x="4" y="5" width="8" height="6" rx="1" fill="#56B4E9"/></svg>')
 
@@ -187,7 +194,7 @@ def lesson_page(lesson: Lesson, **site) -> str:
     place = course.index(lesson)
     after = "".join(f'<a rel="{rel}" href="{other.name}.html">{arrow.format(escape(other.title))}</a>' for rel, arrow, others in (
         ("prev", "← {}", course[:place][-1:]), ("next", "{} →", course[place + 1:][:1])) for other in others)
-    return page(f"{lesson.title} · resnote", f"Lesson of an interactive course on residual networks: {lesson.shows}.", main,
+    return page(f"{lesson.title} · resnote", f"Lesson of an interactive course on residual networks: {plain(lesson.shows)}.", main,
                 here=lesson.name, aside=aside, after=f'<p class="onwards">{after}</p>', **site)
 
 
@@ -260,6 +267,7 @@ def write_pages(folder: Path, url: str = "", repository: str = "", python: str =
     for name in ("web.js", "web.css"):
         shutil.copy(HOST / name, folder)
     shutil.copy(ROOT / "docs" / "explorer.png", folder)
+    shutil.copy(ROOT / "LICENSE", folder / "LICENSE.txt")
     (folder / "icon.svg").write_text(ICON, encoding="utf-8")
     site = {"course": lessons(), "url": url.rstrip("/"), "python": python}
     for lesson in site["course"]:

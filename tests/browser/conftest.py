@@ -22,11 +22,15 @@ from web import FEW
 expect.set_options(timeout=30_000)      # the usual five seconds are short on a machine that is busy
 
 
+def missing(what: str, package: str) -> None:
+    stop = pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip
+    stop(f"{what} is missing; on Debian: apt-get install {package}")
+
+
 @pytest.fixture(scope="session")
 def browser():
     if not CHROMIUM.exists():
-        missing = pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip
-        missing(f"{CHROMIUM} is missing; on Debian: apt-get install chromium")
+        missing(str(CHROMIUM), "chromium")
     with sync_playwright() as playwright:
         yield launch_chromium(playwright)
 
@@ -36,6 +40,8 @@ def site(pages):
     """The folder that `make site` writes, without the tables."""
     from browser_python import write_python
 
+    if not (shutil.which("npm") and shutil.which("node")):
+        missing("npm, or its Node,", "npm")
     write_python(pages / "python")
     return pages
 

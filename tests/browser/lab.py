@@ -405,7 +405,7 @@ def watch_flicker(output: Locator) -> Iterator[Flicker]:
 def measure_latency(
     output: Locator, action: Callable, expected: str | None = None, start: str = "keydown", timeout: float = 10
 ) -> float:
-    """Milliseconds from the first `start` event of `action` to the next frame after `output` shows the result.
+    """Milliseconds from the first `start` event of `action` until the page has painted `output` with the result.
 
     The result is shown when the text of `output` contains `expected`, which should be something that only the kernel
     can have computed; or, with None, when `output` holds another picture than before.
@@ -423,7 +423,9 @@ def measure_latency(
                 const look = () => {
                     if (began === null || !shown()) return;
                     end();
-                    requestAnimationFrame(() => resolve(performance.now() - began));
+                    const {port1, port2} = new MessageChannel();        // a message sent as a frame begins comes after its painting
+                    port1.onmessage = () => resolve(performance.now() - began);
+                    requestAnimationFrame(() => port2.postMessage(null));
                 };
                 const observer = new MutationObserver(look);
                 document.addEventListener(start, event => { began = event.timeStamp; look(); }, {capture: true, once: true});

@@ -49,7 +49,7 @@ def test_a_page_without_explorers_touched_is_small_and_says_what_it_is(pages):
     for name, page in texts(pages).items():
         assert len(page.encode()) + sum((pages / file).stat().st_size for file in ("web.js", "web.css", "icon.svg")) < 1_000_000
         title, description = (re.search(pattern, page)[1] for pattern in (r"<title>(.*?)</title>", r'name="description" content="(.*?)"'))
-        assert "resnote" in title and 60 < len(description) < 300
+        assert "resnote" in title and 60 < len(description) < 300 and not set("`*<[") & set(description)
         assert "Pyodide" in page and "Mozilla Public License" in page and "PSF" in page and "MIT" in page
 
 
