@@ -79,7 +79,7 @@ def test_what_runs_in_the_browser_is_packed_alone_and_always_the_same(tmp_path):
 def test_the_site_keeps_python_in_a_folder_of_its_own_version_that_every_web_server_can_read(tmp_path, monkeypatch):
     def write(name, mode):
         def into(folder):
-            (folder / name).write_text(name)
+            (folder / name).write_text(name, encoding="utf-8")
             (folder / name).chmod(mode)
         return into
 
