@@ -158,6 +158,7 @@ def measure(notebook, web, moves: int) -> dict[str, list[float]]:
             if way != "interact-torchinfo" or first < 20:
                 taken[way] += in_jupyterlab(notebook, way, turns)
         web.bring_to_front()
+        web.wait_for_timeout(200)
         for way in ON_A_PAGE:
             taken[f"page-{way}"] += on_the_page(web, way, turns)
     print(file=sys.stderr)

@@ -15,8 +15,8 @@ seed          torch.manual_seed and new generators get shifted seeds: weights, o
 
 Assertions are measured and not raised, so a lesson goes on behind one that fails. The margin of a < b is b − a. A
 cell's margin is the smallest among its comparisons that differ between runs: a constant one, such as a recorded number's,
-would hide how close the others come. A cell is listed if it trains, if it fails in a run, or if a margin differs between
-runs. Cells are run as plain Python: no kernel, no widgets on a page.
+would hide how close the others come. An asserting cell is listed if it trains or if a margin differs between runs; any
+cell, if it fails in one. Cells are run as plain Python: no kernel, no widgets on a page.
 """
 
 from __future__ import annotations

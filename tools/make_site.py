@@ -264,10 +264,9 @@ def _hash(*files: Path) -> str:
 def write_pages(folder: Path, url: str = "", repository: str = "", python: str = "python") -> None:
     """All but what is in the folder ``python``."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("web.js", "web.css"):
-        shutil.copy(HOST / name, folder)
-    shutil.copy(ROOT / "docs" / "explorer.png", folder)
-    shutil.copy(ROOT / "LICENSE", folder / "LICENSE.txt")
+    for file in (HOST / "web.js", HOST / "web.css", ROOT / "docs" / "explorer.png"):
+        shutil.copyfile(file, folder / file.name)
+    shutil.copyfile(ROOT / "LICENSE", folder / "LICENSE.txt")
     (folder / "icon.svg").write_text(ICON, encoding="utf-8")
     site = {"course": lessons(), "url": url.rstrip("/"), "python": python}
     for lesson in site["course"]:

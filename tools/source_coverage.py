@@ -60,7 +60,7 @@ CLAIMS = {
 def asserts(source: str) -> bool:
     """Whether a cell holds an assert statement, or calls assert_close or the like, outside an ``except``.
 
-    Behind ``except`` it is not: what should have been raised may not have been.
+    What stands behind ``except`` may never be reached.
     """
     def inside(node):
         return isinstance(node, ast.Assert) or (

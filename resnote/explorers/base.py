@@ -286,7 +286,7 @@ def _written(control, position, words: str) -> bool:
     if is_boolean(position):
         return words.lower() == str(position).lower()
     try:
-        return float(words) == float(position)
+        return "_" not in words and float(words.replace("−", "-")) == float(position)
     except (TypeError, ValueError):
         return False
 

@@ -7,7 +7,7 @@ const PYTHON = document.documentElement.dataset.python;       // the folder of t
 
 // --- Python ----------------------------------------------------------------------------------------
 
-let worker, clock, slow, answered = false;
+let worker, clock, slow, late = false, answered = false;
 const asking = new Set();               // explorers that wait for an answer
 
 function ask(explorer, wanted) {
@@ -20,7 +20,7 @@ function send(explorer) {
     explorer.wanted = null;
     asking.add(explorer);
     try {
-        if (!worker && explorer.live) explorer.say("Python is starting again in this page.");
+        if (!worker && explorer.live) explorer.wait();
         worker ??= begin();
         worker.postMessage(JSON.stringify({ key, explorer: kind, table: explorer.section.dataset.table, ...wanted }));
     } catch (error) {
@@ -57,14 +57,15 @@ function watch() {
     clock = setTimeout(() => lost("it does not answer"), PATIENCE[answered ? "moving" : "starting"]);
     clearTimeout(slow);
     slow = setTimeout(() => {
-        if (answered) return;
-        for (const explorer of asking) explorer.say(`Python is still on its way to this page: ${SIZE}, for which a slow line takes minutes.`);
+        late = !answered;
+        if (late) for (const explorer of asking) explorer.wait();
     }, SLOW);
 }
 
 function lost(reason) {
     clearTimeout(clock);
     clearTimeout(slow);
+    late = false;
     worker?.terminate();
     worker = undefined;
     const waiting = [...asking];
@@ -84,8 +85,14 @@ class Explorer {
         this.status = section.querySelector(".status");
     }
 
+    // What the still is, where it is not what was asked for.
+    get other() {
+        const same = new URLSearchParams(this.asked.setting).toString() === new URLSearchParams(this.start.setting).toString();
+        return same ? "" : " The picture is a still of the lesson's setting, not of the link's.";
+    }
+
     get still() {
-        return this.asked === this.start ? "The picture is a still." : "The picture is a still of the lesson's setting, not of the link's.";
+        return this.other || " The picture is a still.";
     }
 
     // While nothing moves yet, the still stays, and a sentence stands below it.
@@ -105,17 +112,23 @@ class Explorer {
         this.asked = wanted;
         if (this.live) return ask(this, wanted);
         const missing = obstacle();
-        if (missing) return this.tell(`${missing} ${this.still}`);
-        if (navigator.connection?.saveData && !worker && !agreed) return this.tell(`The explorer needs Python in this page, ${SIZE}.`, "Start it");
-        this.tell(`Python is starting in this page; in some seconds the controls appear here. The first time it loads ${SIZE}.`
-            + (wanted === this.start ? "" : ` ${this.still}`));
+        if (missing) return this.tell(missing + this.still);
+        if (navigator.connection?.saveData && !worker && !agreed) return this.tell(`The explorer needs Python in this page, ${SIZE}.${this.other}`, "Start it");
+        this.wait();
         ask(this, wanted);
+    }
+
+    wait() {
+        const still = `Python is still on its way to this page: ${SIZE}, for which a slow line takes minutes.`;
+        if (this.live) return this.say(late ? still : "Python is starting again in this page.");
+        const first = `Python is starting in this page; in some seconds the controls appear here. The first time it loads ${SIZE}.`;
+        this.tell((late ? still : first) + this.other);
     }
 
     fail(reason) {
         this.copies = false;
-        if (this.live) this.say(`Python has stopped in this page (${reason}). Move a control, and it starts again.`);
-        else this.tell(`Python could not be started in this page (${reason}). ${this.still} Try again, or load the page anew.`, "Try again");
+        if (this.live) this.say(`Python has stopped in this page (${reason}). Move a control, and it starts again; or load the page anew.`);
+        else this.tell(`Python could not be started in this page (${reason}).${this.still} Try again, or load the page anew.`, "Try again");
     }
 
     say(words) {
@@ -140,13 +153,15 @@ class Explorer {
         for (const button of section.querySelectorAll(".presets button"))
             button.onclick = () => ask(this, { preset: button.textContent });
         section.querySelector(".copy").onclick = () => this.copy();
-        new ResizeObserver(([{ borderBoxSize: [size] }]) => this.keepHeight(size)).observe(section);
+        new ResizeObserver(([{ borderBoxSize: [size] }]) => requestAnimationFrame(() => this.keepHeight(size))).observe(section);
     }
 
     // What stands below stays where it is: the box grows with its longest sentence, and shrinks only when it becomes wider or narrower.
     keepHeight({ inlineSize, blockSize }) {
-        this.section.style.minHeight = inlineSize === (this.width ?? inlineSize) ? `${blockSize}px` : "";
+        const { section, width } = this;
         this.width = inlineSize;
+        if (inlineSize !== width) section.style.minHeight = "";
+        section.style.minHeight = `${inlineSize === width ? blockSize : section.getBoundingClientRect().height}px`;
     }
 
     move() {

@@ -30,13 +30,14 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 import psutil  # comes with ipykernel
 from playwright.sync_api import Browser, Locator, Page, Playwright
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -166,13 +167,15 @@ def wait_until_open(page: Page, path: str, timeout: float) -> None:
             timeout=timeout * 1000,
         )
     except PlaywrightTimeout as error:
-        error.add_note(page.evaluate(
-            """() => {
-                const panel = window.jupyterapp?.shell.currentWidget, kernel = panel?.sessionContext?.session?.kernel;
-                return `The page shows ${panel?.context?.path ?? 'no notebook'}, ready: ${panel?.context?.isReady}; `
-                    + `its kernel is ${kernel?.status ?? 'not there'}, its connection ${kernel?.connectionStatus}.`;
-            }"""
-        ))
+        with suppress(PlaywrightError):         # a page that is stuck says nothing
+            error.add_note(page.wait_for_function(
+                """() => {
+                    const panel = window.jupyterapp?.shell.currentWidget, kernel = panel?.sessionContext?.session?.kernel;
+                    return `The page shows ${panel?.context?.path ?? 'no notebook'}, ready: ${panel?.context?.isReady}; `
+                        + `its kernel is ${kernel?.status ?? 'not there'}, its connection ${kernel?.connectionStatus}.`;
+                }""",
+                timeout=5000,
+            ).json_value())
         raise
 
 
@@ -419,19 +422,18 @@ def measure_latency(
             if (shown()) throw new Error(`The output shows "${expected}" already.`);
             return {latency: new Promise((resolve, reject) => {
                 let began = null;
-                const end = () => { observer.disconnect(); clearTimeout(late); };
                 const look = () => {
                     if (began === null || !shown()) return;
-                    end();
+                    observer.disconnect();
                     const {port1, port2} = new MessageChannel();        // a message sent as a frame begins comes after its painting
-                    port1.onmessage = () => resolve(performance.now() - began);
+                    port1.onmessage = () => { clearTimeout(late); resolve(performance.now() - began); };
                     requestAnimationFrame(() => port2.postMessage(null));
                 };
                 const observer = new MutationObserver(look);
                 document.addEventListener(start, event => { began = event.timeStamp; look(); }, {capture: true, once: true});
                 observer.observe(output, {subtree: true, childList: true, characterData: true, attributes: true});
                 const late = setTimeout(() => {
-                    end();
+                    observer.disconnect();
                     reject(new Error(began ? `The output did not show "${expected}".` : `There was no ${start}.`));
                 }, timeout);
             })};

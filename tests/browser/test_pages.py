@@ -268,6 +268,15 @@ def test_on_a_phone_an_explorer_grows_with_its_longest_sentence_and_does_not_jum
     visit()
     visit()
     assert heights == sorted(heights) and heights[len(heights) // 2:] == [heights[-1]] * (len(heights) // 2)
+    page.set_viewport_size({"width": 340, "height": 700})           # narrower, while it shows the last preset
+    page.wait_for_timeout(200)
+    before = explorer.box.bounding_box()["height"]
+    explorer.preset(next(iter(explorer.kind.presets)))
+    explorer.assert_shows(explorer.kind.setting())
+    assert explorer.box.bounding_box()["height"] >= before
+    page.emulate_media(media="print")
+    assert explorer.box.bounding_box()["height"] < before           # no controls on paper, nor room for them
+    page.emulate_media(media="screen")
     page.set_viewport_size({"width": 1400, "height": 1000})
     explorer.preset(next(iter(explorer.kind.presets)))
     explorer.assert_shows(explorer.kind.setting())
@@ -422,10 +431,17 @@ def test_the_reader_of_a_slow_line_is_told_and_not_given_up(fresh, address):
     explorer = WebExplorer(page)
     expect(explorer.box.locator(".status")).to_contain_text("Python is starting in this page")
     expect(explorer.box.locator(".status")).to_contain_text("a still of the lesson's setting, not of the link's")
-    while not held:
-        page.wait_for_timeout(100)
+    for _ in range(600):
+        if not held:
+            page.wait_for_timeout(100)
+    assert held
     page.clock.run_for(40_000)
     expect(explorer.box.locator(".status")).to_contain_text("Python is still on its way to this page: 5 MB")
+    page.evaluate("location.hash = 'explorer?width=64'")
+    page.wait_for_timeout(200)
+    status = explorer.status()
+    assert "still on its way" in status and "not of the link's" in status
+    page.evaluate("location.hash = 'explorer?width=32'")
     page.clock.run_for(300_000)
     held[0].continue_()
     explorer.wait().assert_shows(explorer.kind.setting(width=32))

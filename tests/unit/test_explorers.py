@@ -193,7 +193,7 @@ def test_a_setting_is_given_by_its_field_or_for_both_blocks_at_once():
     assert BottleneckExplorer(side=numpy.int64(32), bias=numpy.True_).start == replace(State(), side=32, bias=True)
     for two in (2, 2.0, "2", "2.0", "2.00", " 2 "):
         assert NormalizationExplorer(gamma=two).start.gamma == 2.0
-    for words in ("-0.5", "-0.50", "−0.50"):
+    for words in ("-0.5", "-0.50", "−0.50", "−0.5"):
         assert NormalizationExplorer(beta=words).start.beta == -0.5
     for words in ("on", "true", "True"):
         assert BottleneckExplorer(bias=words, width="32.0").start == replace(State(), bias=True, basic_width=32, bottleneck_width=32)
@@ -205,7 +205,7 @@ def test_a_setting_is_given_by_its_field_or_for_both_blocks_at_once():
     ({"side": 3}, "use one of 1, 2, 4"), ({"colour": 1}, "no setting 'colour'.*basic_in"), ({"bias": 1}, "False, True"),
     ({"kernel_size": True}, "from 1 to 7"), ({"side": [32, 32]}, "side"), ({"side": numpy.ones(2)}, "side"),
     ({"basic_shortcut": "none"}, "'identity'"), ({"width": 2.5}, "2.5"), ({"width": "nan"}, "'nan'"), ({"bias": "1"}, "False, True"),
-    ({"width": ""}, "''")])
+    ({"width": ""}, "''"), ({"width": "1_6"}, "'1_6'")])
 def test_a_setting_that_the_controls_do_not_have_is_refused_in_words(setting, words):
     with pytest.raises(SettingError, match=words):
         BottleneckExplorer(**setting)
