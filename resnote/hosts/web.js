@@ -53,12 +53,12 @@ function begin() {
 
 function watch() {
     clearTimeout(clock);
+    clearTimeout(slow);
     if (!asking.size) return;
     clock = setTimeout(() => lost("it does not answer"), PATIENCE[answered ? "moving" : "starting"]);
-    clearTimeout(slow);
-    slow = setTimeout(() => {
-        late = !answered;
-        if (late) for (const explorer of asking) explorer.wait();
+    if (!answered) slow = setTimeout(() => {
+        late = true;
+        for (const explorer of asking) explorer.wait();
     }, SLOW);
 }
 
@@ -119,10 +119,11 @@ class Explorer {
     }
 
     wait() {
-        const still = `Python is still on its way to this page: ${SIZE}, for which a slow line takes minutes.`;
-        if (this.live) return this.say(late ? still : "Python is starting again in this page.");
-        const first = `Python is starting in this page; in some seconds the controls appear here. The first time it loads ${SIZE}.`;
-        this.tell((late ? still : first) + this.other);
+        const words = late ? `Python is still on its way to this page: ${SIZE}, for which a slow line takes minutes.`
+            : this.live ? "Python is starting again in this page."
+            : `Python is starting in this page; in some seconds the controls appear here. The first time it loads ${SIZE}.`;
+        if (this.live) this.say(words);
+        else this.tell(words + this.other);
     }
 
     fail(reason) {

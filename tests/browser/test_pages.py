@@ -386,7 +386,7 @@ def test_without_scripts_the_still_the_sentence_and_the_answers_are_there(fresh,
 def test_from_disk_the_page_says_why_nothing_moves(fresh, site):
     page = fresh()
     page.goto((site / "03_bottleneck.html").as_uri())
-    assert_still(page, "The picture is a still.")
+    assert_still(page, "opened from disk, where a browser starts no Python; from a web server it does. The picture is a still.")
     page.goto((site / "03_bottleneck.html").as_uri() + "#explorer?width=32")
     page.reload()
     explorer = assert_still(page, "opened from disk")
