@@ -53,6 +53,8 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none", "scrollPastEnd": False},
     # No pop-up that asks about news: in JupyterLab 4.6 it comes even with `--LabApp.news_url=None`.
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    # Only tests save: a save that begins while another is under way can ask whether the file changed on disk.
+    "docmanager-extension/plugin": {"autosave": False},
 }
 
 
@@ -171,8 +173,10 @@ def wait_until_open(page: Page, path: str, timeout: float) -> None:
             error.add_note(page.wait_for_function(
                 """() => {
                     const panel = window.jupyterapp?.shell.currentWidget, kernel = panel?.sessionContext?.session?.kernel;
-                    return `The page shows ${panel?.context?.path ?? 'no notebook'}, ready: ${panel?.context?.isReady}; `
-                        + `its kernel is ${kernel?.status ?? 'not there'}, its connection ${kernel?.connectionStatus}.`;
+                    const dialogs = [...document.querySelectorAll('.jp-Dialog')].map(dialog => dialog.innerText);
+                    return `The page shows ${panel?.context?.path ?? panel?.title?.label ?? 'no tab'}, ready: ${panel?.context?.isReady}; `
+                        + `its kernel is ${kernel?.status ?? 'not there'}, its connection ${kernel?.connectionStatus}; `
+                        + `its dialogs: ${JSON.stringify(dialogs)}.`;
                 }""",
                 timeout=5000,
             ).json_value())

@@ -40,16 +40,15 @@ def run_widgets(notebook, lesson):
 
 
 def save(notebook):
-    notebook.page.keyboard.press("Control+s")
-    notebook.page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
+    """File → Save Notebook, to its end: a save begun while another is under way can ask whether the file changed on disk."""
+    notebook.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
 
 
 def trust(notebook):
-    """File → Trust Notebook."""
-    notebook.page.evaluate("void jupyterapp.commands.execute('notebook:trust')")
+    """File → Trust Notebook, which saves."""
+    notebook.page.evaluate("() => { window.trusting = jupyterapp.commands.execute('notebook:trust'); }")
     notebook.page.locator(".jp-Dialog .jp-mod-accept").click()
-    notebook.page.wait_for_function(TRUSTED)
-    save(notebook)
+    assert notebook.page.evaluate("trusting")["trusted"] and is_trusted(notebook)
 
 
 TRUSTED = "() => [...jupyterapp.shell.currentWidget.context.model.cells].every(cell => cell.type !== 'code' || cell.trusted)"
@@ -137,7 +136,7 @@ def test_a_lesson_that_was_run_and_saved_opens_again_on_the_same_server_and_on_a
 @pytest.mark.parametrize("lesson", about(["00_start_here"]), indirect=True)
 def test_a_lesson_saved_without_being_run_shows_stills(lab, lesson, reopen):
     notebook = reopen(lab)
-    notebook.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+    save(notebook)
     trust(notebook)
     notebook = reopen(lab, page=notebook.page)
     assert is_trusted(notebook)
