@@ -1,6 +1,6 @@
 """Slider key press to painted picture in a real JupyterLab: every explorer, a floor and an alternative in one run.
 
-    python benchmarks/slider_latency.py [moves]
+    python benchmarks/slider_latency.py [moves, 120 if none are given]
 
 A move of all takes 8 seconds: JupyterLab and the page have to be at rest before the next one. So these are moves of a hand
 that steps; the signal's and the inference's explorers have then computed the next positions. The drags have no rest.
@@ -8,10 +8,12 @@ Beside them, the same explorers on a web page (`page-…`), which need no kernel
 
 `ours` is lesson 03's explorer; the floor is a slider that sets a Label; the alternative is what most notebooks do,
 `interact` with torchinfo.summary, which counts the same bottleneck. The other lessons' explorers stand beside them. The
-ways alternate, a few moves each in a row, so that a busy moment of the machine falls on all of them. They do not alternate at
-every move, because JupyterLab 4.6 keeps a toolbar of each cell that was active (jupyterlab/jupyterlab#19370): after 180
-changes of the cell the page held 15 MB more than before, and paused ever longer to collect garbage. Then a fast hand: from
-the release of a drag across the whole range to its last picture.
+ways alternate, a dozen moves each in a row, so that a busy moment of the machine falls on all of them. They do not alternate
+at every move, because JupyterLab 4.6 keeps a toolbar of each cell that was active (jupyterlab/jupyterlab#19370): after 180
+changes of the cell the page held 15 MB more than before, and paused ever longer to collect garbage. Another way begins each
+round: JupyterLab's page pauses for garbage once in 40 to 70 moves of any way, the floor among them, and in a fixed order of
+as many moves the same way met each pause. A p95 of few moves is chance: of 60 moves, three pauses decide it. Then a fast
+hand: from the release of a drag across the whole range to its last picture.
 """
 
 from __future__ import annotations
@@ -68,7 +70,8 @@ def summary(width):
     print(torchinfo.summary(block, (1, 256, 320, 320), verbose=0))""",
 }
 
-IN_A_ROW = 6
+IN_A_ROW = 12
+REST = 2000     # ms after a change of tabs, which is no part of a move: the tab that comes to the front lays itself out anew
 
 # On the page, and where they start.
 ON_A_PAGE = {"ours": BottleneckExplorer(), "line": LineExplorer(), "block": BlockExplorer(), "normalization": NormalizationExplorer(),
@@ -154,23 +157,30 @@ def measure(notebook, web, moves: int) -> dict[str, list[float]]:
         turns = range(first, min(first + IN_A_ROW, moves))
         print(f"\rmoves {first + 1} to {turns.stop} of {moves}", end="", file=sys.stderr)
         notebook.page.bring_to_front()
-        for way in CELLS:
+        notebook.page.wait_for_timeout(REST)
+        for way in from_place(first // IN_A_ROW, CELLS):
             if way != "interact-torchinfo" or first < 20:
                 taken[way] += in_jupyterlab(notebook, way, turns)
         web.bring_to_front()
-        web.wait_for_timeout(200)
-        for way in ON_A_PAGE:
+        web.wait_for_timeout(REST)
+        for way in from_place(first // IN_A_ROW, ON_A_PAGE):
             taken[f"page-{way}"] += on_the_page(web, way, turns)
     print(file=sys.stderr)
     notebook.page.bring_to_front()
     return taken
 
 
+def from_place(place: int, ways) -> list[str]:
+    """All the ways in their order, from another one each round."""
+    first = place % len(ways)
+    return [*ways][first:] + [*ways][:first]
+
+
 def in_jupyterlab(notebook, way: str, turns: range) -> list[float]:
     slider, output = slider_of(notebook, way), notebook.output(way)
     slider.handle.scroll_into_view_if_needed()
     slider.handle.focus()
-    notebook.page.wait_for_timeout(200)         # neither to change tabs nor to come to a cell is a part of a move
+    notebook.page.wait_for_timeout(200)         # to come to a cell is no part of a move
     times = []
     for turn in turns:
         _, key, expected = moves_of(way, turn)
@@ -241,4 +251,4 @@ def report(taken: dict[str, list[float]], flicker, drags) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 120)
