@@ -10,15 +10,16 @@ Beside them, the same explorers on a web page (`page-…`), which need no kernel
 `interact` with torchinfo.summary, which counts the same bottleneck. The other lessons' explorers stand beside them. The
 ways alternate, a dozen moves each in a row, so that a busy moment of the machine falls on all of them. They do not alternate
 at every move, because JupyterLab 4.6 keeps a toolbar of each cell that was active (jupyterlab/jupyterlab#19370): after 180
-changes of the cell the page held 15 MB more than before, and paused ever longer to collect garbage. Another way begins each
-round: JupyterLab's page pauses for garbage once in 40 to 70 moves of any way, the floor among them, and in a fixed order of
-as many moves the same way met each pause. A p95 of few moves is chance: of 60 moves, three pauses decide it. Then a fast
+changes of the cell the page held 15 MB more than before, and paused ever longer to collect garbage. The order of the ways
+is drawn anew each round: JupyterLab's page pauses for garbage once in 40 to 70 moves of any way, the floor among them, and
+in a fixed order the same way met each pause. A p95 of few moves is chance: of 60 moves, three pauses decide it. Then a fast
 hand: from the release of a drag across the whole range to its last picture.
 """
 
 from __future__ import annotations
 
 import platform
+import random
 import statistics
 import sys
 import tempfile
@@ -153,27 +154,22 @@ def make_page(site: Path) -> None:
 
 def measure(notebook, web, moves: int) -> dict[str, list[float]]:
     taken = {way: [] for way in (*CELLS, *(f"page-{way}" for way in ON_A_PAGE))}
+    order = random.Random(0)
     for first in range(0, moves, IN_A_ROW):
         turns = range(first, min(first + IN_A_ROW, moves))
         print(f"\rmoves {first + 1} to {turns.stop} of {moves}", end="", file=sys.stderr)
         notebook.page.bring_to_front()
         notebook.page.wait_for_timeout(REST)
-        for way in from_place(first // IN_A_ROW, CELLS):
+        for way in order.sample(list(CELLS), len(CELLS)):
             if way != "interact-torchinfo" or first < 20:
                 taken[way] += in_jupyterlab(notebook, way, turns)
         web.bring_to_front()
         web.wait_for_timeout(REST)
-        for way in from_place(first // IN_A_ROW, ON_A_PAGE):
+        for way in order.sample(list(ON_A_PAGE), len(ON_A_PAGE)):
             taken[f"page-{way}"] += on_the_page(web, way, turns)
     print(file=sys.stderr)
     notebook.page.bring_to_front()
     return taken
-
-
-def from_place(place: int, ways) -> list[str]:
-    """All the ways in their order, from another one each round."""
-    first = place % len(ways)
-    return [*ways][first:] + [*ways][:first]
 
 
 def in_jupyterlab(notebook, way: str, turns: range) -> list[float]:

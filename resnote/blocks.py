@@ -59,7 +59,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, out_channels, H', W'), H' = ceil(H / stride)."""
-        check_images(x, self.in_channels, self.residual.conv1.weight.dtype)
+        check_batch(x, self.in_channels, self.residual.conv1.weight.dtype)
         fx = self.residual(x)           # F(x)
         if self.shortcut is None:       # a plain block
             return self.relu(fx)
@@ -128,7 +128,7 @@ class Bottleneck(_Block):
             projection_bias=projection_bias, groups=groups)
 
 
-def check_images(x, channels: int, dtype: torch.dtype) -> None:
+def check_batch(x, channels: int, dtype: torch.dtype) -> None:
     """Raise unless ``x`` is a batch of images (N, channels, H, W) of the weights' ``dtype``.
 
     Raises

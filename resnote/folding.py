@@ -12,7 +12,7 @@ from resnote.batchnorm import NORMS, BatchNorm, line_11
 from resnote.checks import check_device, check_network, copied, restorer, words_for
 from resnote.settings import SettingError
 
-LAYERS = (nn.Conv2d, nn.Linear)  # that a batch norm can be folded into
+FOLDABLE = (nn.Conv2d, nn.Linear)  # that a batch norm can be folded into
 
 
 def fold(layer: nn.Module, norm: nn.Module) -> nn.Module:
@@ -24,7 +24,7 @@ def fold(layer: nn.Module, norm: nn.Module) -> nn.Module:
 
     Source: Algorithm 2, line 11, with x = Wu + b: y = (scale · W) u + (scale · b + shift).
     """
-    if type(layer) not in LAYERS or not isinstance(norm, NORMS):
+    if type(layer) not in FOLDABLE or not isinstance(norm, NORMS):
         raise SettingError(f"fold got a {type(layer).__name__} and a {type(norm).__name__}; it needs an nn.Conv2d or "
                            "nn.Linear, then the batch norm behind it.")
     if not _holds_its_weight(layer):
@@ -115,7 +115,7 @@ def _pairs(network, images) -> tuple[list[tuple[str, str]], Tensor]:
 
     with ExitStack() as hooks:
         for module in names:
-            if type(module) in LAYERS and _holds_its_weight(module):
+            if type(module) in FOLDABLE and _holds_its_weight(module):
                 hooks.callback(module.register_forward_hook(note_output).remove)
             elif isinstance(module, NORMS):
                 hooks.callback(module.register_forward_pre_hook(note_input, with_kwargs=True).remove)

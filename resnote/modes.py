@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from resnote.data import digits
 from resnote.training import Progress, fit, one_thread
 
-LAYERS, UNITS, CLASSES, EPS = 3, 32, 10, 1e-5
+HIDDEN_LAYERS, UNITS, CLASSES, EPS = 3, 32, 10, 1e-5
 STEPS, TRAINED_WITH = 200, 64                  # one batch passes for each training step
 UNIT = 26                                      # of the first layer, whose statistics are drawn
 
@@ -84,7 +84,7 @@ def propagate(weights, x: Tensor, statistics: Tensor | None = None) -> tuple[Ten
     variance, by layer, by unit. The variances are the biased ones (÷ m).
     """
     seen = []
-    for n in range(LAYERS):
+    for n in range(HIDDEN_LAYERS):
         weight, gamma, beta = weights[3 * n:3 * n + 3]
         x = x @ weight.mT
         mu = x.mean(-2, keepdim=True)
@@ -94,7 +94,7 @@ def propagate(weights, x: Tensor, statistics: Tensor | None = None) -> tuple[Ten
             mu, var = statistics[:, n]
         x_hat = (x - mu) / (var + EPS).sqrt()
         x = torch.sigmoid(gamma.unsqueeze(-2) * x_hat + beta.unsqueeze(-2))
-    weight, bias = weights[3 * LAYERS:]
+    weight, bias = weights[3 * HIDDEN_LAYERS:]
     return x @ weight.mT + bias.unsqueeze(-2), torch.stack(seen, -2)
 
 
@@ -131,7 +131,7 @@ def batch_statistics(batch_size: int, learning: bool, order: int = 0) -> Tensor:
 @one_thread()
 def running_statistics(momentum: str, batch_size: int, learning: bool, order: int = 0) -> Tensor:
     """From mean 0 and variance 1 through 200 batches, (201, 2, 3, 32), as ``nn.BatchNorm1d`` keeps them."""
-    running = [torch.stack([torch.zeros(LAYERS, UNITS), torch.ones(LAYERS, UNITS)]).double()]
+    running = [torch.stack([torch.zeros(HIDDEN_LAYERS, UNITS), torch.ones(HIDDEN_LAYERS, UNITS)]).double()]
     for seen, batch in enumerate(batch_statistics(batch_size, learning, order), start=1):
         alpha = 1 / seen if momentum == "None" else float(momentum)
         running.append((1 - alpha) * running[-1] + alpha * batch)

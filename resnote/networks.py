@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from resnote.blocks import BasicBlock, Bottleneck, PlainBlock, check_images
+from resnote.blocks import BasicBlock, Bottleneck, PlainBlock, check_batch
 from resnote.resnets import Architecture, small
 
 
@@ -47,7 +47,7 @@ class SmallNet(nn.Module):
         _he_initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_images(x, self.in_channels, self.fc.weight.dtype)
+        check_batch(x, self.in_channels, self.fc.weight.dtype)
         x = self.stem(x)
         x = self.stages(x)
         x = x.mean((2, 3))      # global average pooling
@@ -84,7 +84,7 @@ class ResNet(nn.Module):
         self.register_load_state_dict_post_hook(_name_as_published)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_images(x, self.architecture.in_channels, self.fc.weight.dtype)
+        check_batch(x, self.architecture.in_channels, self.fc.weight.dtype)
         x = self.conv1(x)
         x = self.bn1(x)
         x = self.relu(x)

@@ -14,7 +14,7 @@ from resnote.checks import check_can_change, check_classes, check_network, score
 from resnote.settings import SettingError
 from resnote.training import check_examples, measuring, one_thread
 
-LAYERS = (nn.Conv2d, nn.Linear, nn.ReLU)
+MEASURED = (nn.Conv2d, nn.Linear, nn.ReLU)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def probe(network: nn.Module, images: Tensor, labels: Tensor | None = None, *,
     without = labels is None and isinstance(images, Tensor)      # any labels will do for the check
     check_examples(network, images, images.new_zeros(images.shape[:1], dtype=torch.long) if without else labels,
                    statistics)
-    names = {module: name for name, module in network.named_modules() if isinstance(module, LAYERS)}
+    names = {module: name for name, module in network.named_modules() if isinstance(module, MEASURED)}
     seen = []  # (module, its statistics), a pair for each call
 
     def see(module, _inputs, output):
@@ -81,7 +81,7 @@ def probe(network: nn.Module, images: Tensor, labels: Tensor | None = None, *,
         calls = 1 + sum(other is module for other, _ in seen)
         seen.append((module, LayerStats(
             names[module] + (f" ({calls})" if calls > 1 else ""),
-            next(kind.__name__ for kind in LAYERS if isinstance(module, kind)),
+            next(kind.__name__ for kind in MEASURED if isinstance(module, kind)),
             output.mean().item(), output.std(correction=0).item(),
             _dead(output) if isinstance(module, nn.ReLU) else None)))
 

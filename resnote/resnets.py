@@ -41,7 +41,7 @@ from resnote.text import format_bytes, format_shape, html_table, text_table
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 VERSIONS = "v1.5", "v1"
 STEMS = "7x7", "3x3"
-LAYERS = {"plain block": 2, "basic block": 2, "bottleneck": 3}
+LAYERS_PER_BLOCK = {"plain block": 2, "basic block": 2, "bottleneck": 3}
 SMALL = {"plain": "plain block", "residual": "basic block", "bottleneck": "bottleneck"}
 CHANGES = "zero-pad", "projection"     # options A and B: the shortcut where the shape changes
 EXPANSION = 4               # a bottleneck puts out four times its stage's channels
@@ -88,7 +88,7 @@ class Architecture(NamedTuple):
     @property
     def depth(self) -> int:
         """Layers with weights on the longest way; those of projections are not counted."""
-        return LAYERS[self.block] * sum(self.blocks) + 2
+        return LAYERS_PER_BLOCK[self.block] * sum(self.blocks) + 2
 
     @property
     def features(self) -> int:
@@ -141,7 +141,7 @@ def small(block: str, depth: int, *, width: int = 16, shortcut: str = "zero-pad"
         raise SettingError(f"block={block!r} is not known. Use {_or(SMALL)}.")
     if not (isinstance(shortcut, str) and shortcut in CHANGES):
         raise SettingError(f"shortcut={shortcut!r} is not known. Use {_or(CHANGES)}, where the shape changes.")
-    number = blocks_per_stage(depth, LAYERS[SMALL[block]])
+    number = blocks_per_stage(depth, LAYERS_PER_BLOCK[SMALL[block]])
     width, in_channels, classes = (check_size(name, value) for name, value in (
         ("width", width), ("in_channels", in_channels), ("classes", classes)))
     return Architecture(f"{block}-{check_size('depth', depth)}", SMALL[block], (number,) * 3, width, 1, width, "v1.5", shortcut,

@@ -13,7 +13,7 @@ ROW, _TOP = 62, 52
 HEIGHT = _TOP + 7 * ROW + 8                 # the image, a stem, four stages, a head
 _TALLEST, _LONGEST, _LEFT, _TEXT = 46, 190, 12, 226
 _BAR_LEFT, _BAR_LONGEST = 138, 150
-KINDS = (("parameters", POINTWISE), ("MACs", SPATIAL), ("memory", NEUTRAL))
+SHARES = (("parameters", POINTWISE), ("MACs", SPATIAL), ("memory", NEUTRAL))
 
 
 class Part(NamedTuple):
@@ -58,7 +58,7 @@ def network_maps(network: NetworkCount) -> Drawing:
         rows.append(svg_text(_TEXT, middle - (4 if part.words else -4), f"{part.name}: ", size=13, bold_end=words))
         if part.words:
             rows.append(svg_text(_TEXT, middle + 13, part.words, size=12, colour=MUTED))
-    return Drawing("".join(rows), describe(network), WIDTH, HEIGHT)
+    return Drawing("".join(rows), network_in_words(network), WIDTH, HEIGHT)
 
 
 def network_shares(network: NetworkCount) -> Drawing:
@@ -67,12 +67,12 @@ def network_shares(network: NetworkCount) -> Drawing:
     totals = network.parameters, network.macs, network.saved_for_backward
     rows = [svg_text(8, 20, "Where they are: parameters, work, memory", size=15, weight="bold"),
             svg_text(8, 36, "share of the network's total; memory: kept in training, one image", size=12, colour=MUTED)]
-    bars = {kind: "" for kind, _ in KINDS}
+    bars = {kind: "" for kind, _ in SHARES}
     for number, part in enumerate(parts):
         top = _TOP + ROW * number
         rows.append(svg_text(8, top + 8, part.name, size=13, weight="bold"))
         written = f"{part.parameters:,}", format_macs(part.macs), format_bytes(part.saved)
-        for line, ((kind, _), value, total, words) in enumerate(zip(KINDS, part[3:], totals, written)):
+        for line, ((kind, _), value, total, words) in enumerate(zip(SHARES, part[3:], totals, written)):
             y = top + 17 * line
             long = max(_BAR_LONGEST * value / total, 0.5)
             rows.append(svg_text(_BAR_LEFT - 6, y + 8, kind, size=11, anchor="end", colour=MUTED))
@@ -81,11 +81,11 @@ def network_shares(network: NetworkCount) -> Drawing:
                 rows.append(svg_text(_BAR_LEFT + long + 6, y + 8, f"{words}, ", size=12, bold_end=percent(value / total)))
             else:
                 rows.append(svg_text(_BAR_LEFT, y + 8, "none", size=12, colour=MUTED))
-    drawn = [f'<path d="{bars[kind]}" fill="{colour}" stroke="{INK}" stroke-width="0.5"/>' for kind, colour in KINDS]
+    drawn = [f'<path d="{bars[kind]}" fill="{colour}" stroke="{INK}" stroke-width="0.5"/>' for kind, colour in SHARES]
     return Drawing("".join(rows + drawn), describe_shares(network), WIDTH, HEIGHT)
 
 
-def describe(network: NetworkCount) -> str:
+def network_in_words(network: NetworkCount) -> str:
     """The maps in words."""
     return f"{network.name}: " + "; ".join(
         f"{part.name} {format_shape(part.output)}{f', {part.words}' if part.words else ''}" for part in parts_of(network)) + "."

@@ -54,7 +54,7 @@ def one_number(call, got, words=""):
     return got if isinstance(got, (int, float)) else float(got)
 
 
-def check_pair(call, names, got) -> None:
+def check_two(call, names, got) -> None:
     """Raise `Wrong` unless ``got`` holds two things."""
     if not isinstance(got, (tuple, list)) or len(got) != 2:
         raise Wrong(f"{call} gave {short(got)}; it must give two tensors: return {names}.")
@@ -152,7 +152,7 @@ def check_gradients(ask, args, slips=()) -> None:
                 "Is a part computed under torch.no_grad(), or detached?")
 
 
-NORMS = "batch_norm", "layer_norm", "instance_norm", "group_norm"      # PyTorch's own, for `Watch`
+NORM_FUNCTIONS = "batch_norm", "layer_norm", "instance_norm", "group_norm"      # PyTorch's own, for `Watch`
 
 
 class Watch(TorchFunctionMode):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from resnote.exercises.base import Unfinished, Wrong, short
-from resnote.exercises.compare import NORMS, Watch, check_tensor, far, generator_for, near, signed, slip
+from resnote.exercises.compare import NORM_FUNCTIONS, Watch, check_tensor, far, generator_for, near, signed, slip
 from resnote.exercises.norm_slips import affines, roots
 
 
@@ -36,7 +36,7 @@ def check_group_norm(ask):
             x[:, :2] *= 1e-3        # a group whose variance is less than ε
         made = f"MyGroupNorm({groups}, {channels}, {eps})"
         torch.set_default_dtype(torch.float64)      # `Exercise.check` puts it back
-        with Watch(*NORMS) as watch:
+        with Watch(*NORM_FUNCTIONS) as watch:
             norm = ask(groups, channels, eps, call=made)
             if not isinstance(norm, nn.Module):
                 raise Wrong(f"{made} gave {short(norm)}; it must be a module: write class MyGroupNorm(nn.Module).")

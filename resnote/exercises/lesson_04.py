@@ -7,7 +7,7 @@ import torch
 from resnote.exercises import suspects
 from resnote.exercises.backward_slips import WHY
 from resnote.exercises.base import Exercise, NotAnswered, Unfinished, Wrong, short
-from resnote.exercises.compare import NORMS, Watch, check_gradients, check_tensor, far, generator_for, near, signed, slip
+from resnote.exercises.compare import NORM_FUNCTIONS, Watch, check_gradients, check_tensor, far, generator_for, near, signed, slip
 from resnote.exercises.group_norm import MyGroupNorm, check_group_norm
 from resnote.exercises.norm_slips import affines, roots
 from resnote.exercises.prediction import Prediction
@@ -46,7 +46,7 @@ def _check_batch_norm(ask):
         if eps == 1e-3:
             gamma[1], beta[2] = 0, 0
             x[:, 0], x[:, 3] = 1e-4 * x[:, 0], 30 * x[:, 3]
-        with Watch(*NORMS) as watch:
+        with Watch(*NORM_FUNCTIONS) as watch:
             got = ask(x, gamma, beta, eps)
         right = batch_norm_images(x, gamma, beta, eps)
         check_tensor("what you returned", got, right, "Every value of x stays at its place.")

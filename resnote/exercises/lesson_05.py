@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from resnote.exercises.base import Exercise, Wrong
-from resnote.exercises.compare import check_pair, check_tensor, far, generator_for, near, signed, slip
+from resnote.exercises.compare import check_two, check_tensor, far, generator_for, near, signed, slip
 from resnote.exercises.folding_slips import bias_slip, check_stack, weight_slip
 from resnote.folding import fold
 from resnote.exercises.prediction import Prediction
@@ -37,7 +37,7 @@ def _check_update(ask):
         got = ask(mean, var, x, momentum, may_change=("running_mean", "running_var"))
         right = update(mean, var, x, momentum)
         call = f"update(…, momentum={momentum})"
-        check_pair(call, "running_mean, running_var", got)
+        check_two(call, "running_mean, running_var", got)
         words = "One number for each channel: take the statistics of x over batch, height and width, axes 0, 2 and 3."
         for name, value, wanted in zip(("the running mean", "the running variance"), got, right):
             check_tensor(name, value, wanted, words)
@@ -122,7 +122,7 @@ def _check_fold(ask):
         if out_channels == 4:
             var[2], var[3], weight[0], eps = 1e-6, 9, 0, 0.01
         got, right = ask(weight, bias, gamma, beta, mean, var, eps), fold_into(weight, bias, gamma, beta, mean, var, eps)
-        check_pair("fold_into", "weight, bias", got)
+        check_two("fold_into", "weight, bias", got)
         if all(isinstance(one, torch.Tensor) for one in got) and near(got[0], right[1]) and near(got[1], right[0]):
             raise Wrong("weight and bias are exchanged: return weight, bias.")
         check_tensor("the folded weight", got[0], right[0], "The convolution keeps its shape.")
@@ -156,7 +156,7 @@ def _check_population(ask):
         x = 1.3 * torch.randn(number, m, channels, generator=generator, dtype=torch.float64) + shifts + 0.5
         got, right = ask([batch.clone() for batch in x]), estimate(x)
         call = f"for {number} batches of {m}"
-        check_pair("estimate", "mean, var", got)
+        check_two("estimate", "mean, var", got)
         for name, value, wanted in zip(("the mean", "the variance"), got, right):
             check_tensor(name, value, wanted, "One number for each channel.")
         if near(got[0], right[1]) and near(got[1], right[0]):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from resnote.exercises.base import Exercise
 from resnote.exercises.prediction import Prediction
 from resnote.exercises.weight_files import check_why_not, why_not
-from resnote.exercises.whole_network import MyResNet, basic_stage, check_network, check_stage
+from resnote.exercises.whole_network import MyResNet, basic_stage, check_resnet, check_stage
 
 ex1 = Exercise("ex1", check_stage, solution=basic_stage, hints=(
     "blocks.BasicBlock(in_channels, width, out_channels, stride=…, shortcut=…) is one block. Only the first one of a stage can change the shape.",
     "The first block needs shortcut=\"projection\" where stride is not 1 or in_channels is not width; elsewhere \"identity\".",
     "The other number − 1 blocks are blocks.BasicBlock(width, width, width). nn.Sequential(first, *others) runs them in order.",
 ))
-ex2 = Exercise("ex2", check_network, solution=MyResNet, hints=(
+ex2 = Exercise("ex2", check_resnet, solution=MyResNet, hints=(
     "The stem: nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1).",
     "In stage number place, from 0, a block is blocks.Bottleneck(channels, middle, 4 * middle, …) with middle = width * 2**place. The first block "
     "of each stage has a projection, and stride 2 but in stage 0.",

@@ -70,7 +70,7 @@ _NETWORKS = ((2, 1), 4, 7), ((1, 1, 3), 2, 3), ((2, 1, 2, 1), 3, 5), ((2,), 3, 4
 _COUNT = 25_557_032
 
 
-def check_network(ask):
+def check_resnet(ask):
     """Compare small networks by their values and gradients; and count the one that must have ResNet-50's parameters."""
     for numbers, width, classes in _NETWORKS:
         call = f"MyResNet({numbers}, {width}, {classes})"

@@ -13,7 +13,7 @@ from resnote.resnets import Architecture, NetworkCount
 from resnote.text import SCROLLS, format_bytes
 
 SIDES = (8, 14, 16, 28, 32, 48, 64, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
-SHORTCUTS = {"A, zeros": "zero-pad", "B, projection": "projection"}
+SHORTCUT_OPTIONS = {"A, zeros": "zero-pad", "B, projection": "projection"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def architecture(state: State) -> Architecture:
     blocks = tuple(filter(None, (state.stage_1, state.stage_2, state.stage_3, state.stage_4)))
     name = next((name for name, preset in PRESETS.items() if replace(state, side=preset.side, batch=preset.batch) == preset),
                 "This network")
-    return Architecture(name, state.block, blocks, state.width, state.groups, state.group_width, state.version, SHORTCUTS[state.shortcut],
+    return Architecture(name, state.block, blocks, state.width, state.groups, state.group_width, state.version, SHORTCUT_OPTIONS[state.shortcut],
                         state.stem, classes=1000 if state.stem == "7x7" else 10)
 
 
@@ -102,7 +102,7 @@ class NetworkExplorer(Explorer):
         **{f"stage_{n}": Slider(f"blocks of stage {n}", 0 if n == 4 else 1, 36) for n in (1, 2, 3, 4)},
         "width": Steps("width of stage 1", (4, 8, 16, 24, 32, 48, 64, 80, 96, 128)), "groups": Steps("groups", (1, 2, 4, 8, 16, 32, 64)),
         "group_width": Steps("channels a group", (1, 2, 4, 8, 16, 32, 64, 128, 256)),
-        "version": Choice("version", resnets.VERSIONS), "shortcut": Choice("shortcut", tuple(SHORTCUTS)),
+        "version": Choice("version", resnets.VERSIONS), "shortcut": Choice("shortcut", tuple(SHORTCUT_OPTIONS)),
         "stem": Choice("stem", resnets.STEMS), "side": Steps("image side", SIDES),
         "batch": Steps("images a batch", (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024))}
     layout = (

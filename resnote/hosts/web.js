@@ -151,6 +151,13 @@ class Explorer {
         section.addEventListener("input", ({ target }) => target.name ? this.move() : target.typing = true);
         section.addEventListener("change", ({ target }) => target.dataset.of && this.type(target));
         section.addEventListener("focusout", ({ target }) => target.dataset.of && this.leave(target));
+        // A finger that comes down on a slider moves it, also where it then scrolls the page: so the slider goes back.
+        section.addEventListener("pointerdown", ({ target }) => this.held = target.value);
+        section.addEventListener("pointercancel", ({ target }) => {
+            if (target.type !== "range") return;
+            target.value = this.held;
+            this.move();
+        });
         for (const button of section.querySelectorAll(".presets button"))
             button.onclick = () => ask(this, { preset: button.textContent });
         section.querySelector(".copy").onclick = () => this.copy();

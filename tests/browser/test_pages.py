@@ -238,7 +238,7 @@ def test_the_way_through_the_course_leads_on(fresh, address):
         assert page.locator(f"[id='{link.get_attribute('href')[1:]}']").count() == 1
 
 
-def test_a_finger_moves_a_slider_on_a_phone(fresh, address):
+def test_a_finger_moves_a_slider_on_a_phone_but_not_when_it_scrolls_the_page(fresh, address):
     page = fresh(viewport={"width": 360, "height": 700}, has_touch=True, is_mobile=True)
     page.goto(f"{address}/03_bottleneck.html#explorer?side=320")
     explorer = WebExplorer(page).wait()
@@ -248,7 +248,24 @@ def test_a_finger_moves_a_slider_on_a_phone(fresh, address):
     assert box["width"] > 150 and box["height"] >= 24
     page.touchscreen.tap(box["x"] + 2, box["y"] + box["height"] / 2)
     explorer.assert_shows(replace(explorer.kind.setting(), bottleneck_width=1))
+    middle = box["y"] + box["height"] / 2
+    swipe(page, [(box["x"] + 9 + step * (box["width"] - 12) / 10, middle) for step in range(11)])
+    explorer.assert_shows(replace(explorer.kind.setting(), bottleneck_width=512))
+    before = page.evaluate("scrollY")
+    swipe(page, [(box["x"] + box["width"] / 2, middle - 20 * step) for step in range(8)])       # a finger that scrolls the page
+    page.wait_for_function("before => scrollY > before + 50", arg=before)
+    explorer.assert_shows(replace(explorer.kind.setting(), bottleneck_width=512))
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def swipe(page, places):
+    """A finger comes down at the first place, moves on through the others, and goes up."""
+    touches = page.context.new_cdp_session(page)
+    for number, (x, y) in enumerate(places):
+        touches.send("Input.dispatchTouchEvent", {"type": "touchMove" if number else "touchStart", "touchPoints": [{"x": x, "y": y}]})
+        page.wait_for_timeout(20)
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    touches.detach()
 
 
 @pytest.mark.thorough

@@ -56,7 +56,7 @@ def test_bars_are_shares_of_the_totals_and_the_parts_add_up(name):
         assert sum(part[place] for part in parts) == total
     drawing = drawn(networks.network_shares(counted))
     bars = {path.get("fill"): strokes(path) for path in drawing.iter("path")}
-    for place, (_, colour) in enumerate(networks.KINDS, start=3):
+    for place, (_, colour) in enumerate(networks.SHARES, start=3):
         shares = [part[place] / sum(part[place] for part in parts) for part in parts if part[place]]
         assert [right[0] - left[0] for left, right, *_ in bars[colour]] == [
             pytest.approx(max(150 * share, 0.5), abs=0.06) for share in shares]
