@@ -82,7 +82,7 @@ def network_shares(network: NetworkCount) -> Drawing:
             else:
                 rows.append(svg_text(_BAR_LEFT, y + 8, "none", size=12, colour=MUTED))
     drawn = [f'<path d="{bars[kind]}" fill="{colour}" stroke="{INK}" stroke-width="0.5"/>' for kind, colour in SHARES]
-    return Drawing("".join(rows + drawn), describe_shares(network), WIDTH, HEIGHT)
+    return Drawing("".join(rows + drawn), shares_in_words(network), WIDTH, HEIGHT)
 
 
 def network_in_words(network: NetworkCount) -> str:
@@ -91,7 +91,7 @@ def network_in_words(network: NetworkCount) -> str:
         f"{part.name} {format_shape(part.output)}{f', {part.words}' if part.words else ''}" for part in parts_of(network)) + "."
 
 
-def describe_shares(network: NetworkCount) -> str:
+def shares_in_words(network: NetworkCount) -> str:
     """The shares in words."""
     return f"{network.name}, shares of parameters, multiply–accumulates and memory in training: " + "; ".join(
         f"{part.name} {percent(part.parameters / network.parameters)}, {percent(part.macs / network.macs)}, "
