@@ -61,10 +61,10 @@ def batch_chart(chart: BatchChart) -> Drawing:
     inside = (_sentence(chart.problem) if chart.problem else
               _zone(chart.curve) + _bars(chart.values) + _curve(chart.curve) + _first(chart.values[0]))
     frame = f'<path d="M{_LEFT},{_TOP} V{_BOTTOM} H{_RIGHT} V{_TOP}" fill="none" stroke="{MUTED}"/>'
-    return Drawing(head + inside + frame + ticks + _legend(chart.curve, chart.first), batches_in_words(chart), WIDTH, HEIGHT)
+    return Drawing(head + inside + frame + ticks + _legend(chart.curve, chart.first), describe_batch(chart), WIDTH, HEIGHT)
 
 
-def batches_in_words(chart: BatchChart) -> str:
+def describe_batch(chart: BatchChart) -> str:
     """The chart in words."""
     return f"{chart.title}: {chart.problem or '; '.join(chart.facts) + '.'}"
 

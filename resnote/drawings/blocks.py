@@ -46,10 +46,10 @@ def block_diagram(block: BlockCount, widest: int) -> Drawing:
     title = block.name.capitalize()
     head = (svg_text(8, 20, title, size=15, weight="bold")
             + svg_text(WIDTH - 8, 20, f"{block.parameters:,} parameters", size=15, weight="bold", anchor="end"))
-    return Drawing(head + "".join(shapes) + "".join(labels) + _verdict(block), block_in_words(block), WIDTH, HEIGHT)
+    return Drawing(head + "".join(shapes) + "".join(labels) + _verdict(block), describe_block(block), WIDTH, HEIGHT)
 
 
-def block_in_words(block: BlockCount) -> str:
+def describe_block(block: BlockCount) -> str:
     """The picture in words, for those who cannot see it."""
     steps = [f"{block.name.capitalize()}: x has {block.input[0]} channels, {block.input[1]} by {block.input[2]}"]
     for row in block.residual:

@@ -33,10 +33,10 @@ def layer_chart(values, title: str, *, layers: int, colour: str, arrow: str = "â
             + svg_text(_RIGHT, 20, f"{sci(values[0])} {arrow} {sci(values[-1])}", size=12, anchor="end"))
     curve = (f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
              f'<path d="{dots}" stroke="{colour}" stroke-width="5" stroke-linecap="round"/><path d="{arrows}" fill="{INK}"/>')
-    return Drawing(_frame(layers) + curve + head, layers_in_words(values, title), WIDTH, HEIGHT)
+    return Drawing(_frame(layers) + curve + head, describe_layers(values, title), WIDTH, HEIGHT)
 
 
-def layers_in_words(values, title: str) -> str:
+def describe_layers(values, title: str) -> str:
     """The chart in words."""
     return (f"{title}, layer 1 to {len(values)}: {sci(values[0])} at the first, {sci(values[len(values) // 2])} in the "
             f"middle, {sci(values[-1])} at the last.")

@@ -42,14 +42,14 @@ def chart(state: State) -> Drawing:
             f'<polyline points="{points}" fill="none" stroke="#0072B2" stroke-width="3"/>'
             f'<circle cx="{x}" cy="{y - UNIT * state.shift}" r="5" fill="{INK}"/></svg>')
     head = svg_text(left, 20, equation(state), size=14, weight="bold")
-    return Drawing(axes + line + head, line_in_words(state), WIDTH, HEIGHT)
+    return Drawing(axes + line + head, describe_line(state), WIDTH, HEIGHT)
 
 
 def equation(state: State) -> str:
     return f"y = {state.slope} · x {'+' if state.shift >= 0 else '−'} {abs(state.shift)}".replace("-", "−")
 
 
-def line_in_words(state: State) -> str:
+def describe_line(state: State) -> str:
     """The picture in words."""
     way = "rises" if state.slope > 0 else "falls" if state.slope < 0 else "is level"
     return f"A straight line, {equation(state)}: it {way}, and meets the y axis at {state.shift}.".replace("-", "−")
@@ -77,4 +77,4 @@ class LineExplorer(Explorer):
 
     @staticmethod
     def sentence(before, numbers):
-        return line_in_words(numbers.state)
+        return describe_line(numbers.state)

@@ -7,7 +7,7 @@ import pytest
 from controls import drawn, parse, points, strokes, table, texts
 
 from resnote import counting
-from resnote.drawings.blocks import block_diagram, block_in_words
+from resnote.drawings.blocks import block_diagram, describe_block
 from resnote.drawings.kit import NEUTRAL, POINTWISE, SPATIAL, WRONG, as_image
 from resnote.drawings.layers import HIGH, LOW, layer_chart
 from resnote.explorers import bottleneck as lesson
@@ -60,7 +60,7 @@ def test_a_block_that_cannot_run_is_marked_once_in_its_drawing_and_once_beside_i
     assert [text for text in found if "✗" in text] == marks
     assert ("+" in found) == (block.problem.where != "add")
     assert sentence in " ".join(found) and "no output" in found and "✓" not in found
-    assert block.problem.message in block_in_words(block)
+    assert block.problem.message in describe_block(block)
 
 
 def test_what_is_wrong_is_drawn_in_its_own_colour_and_dashed_where_it_is_a_line():
@@ -97,7 +97,7 @@ def test_the_shortcuts_badge_has_the_colour_of_its_kind():
 
 
 def test_the_description_for_those_who_cannot_see_names_every_step():
-    assert block_in_words(RICH) == (
+    assert describe_block(RICH) == (
         "Bottleneck: x has 64 channels, 9 by 12; 1×1 convolution to 16 channels, 1,040 parameters; 5×5 convolution to "
         "16 channels, 6,416 parameters; 1×1 convolution to 128 channels, 2,176 parameters; shortcut 1·1·64·128 + 128 + "
         f"2·128 = 8,576; output 128 × 5 × 6. Total {RICH.parameters:,} parameters, {RICH.macs:,} multiply–accumulates.")
@@ -108,7 +108,7 @@ def test_a_still_is_a_document_with_a_background_and_a_live_drawing_is_not():
     image, = parse(drawing.image()).iter("img")
     alone = ElementTree.fromstring(b64decode(image.get("src").removeprefix("data:image/svg+xml;base64,")))
     live = ElementTree.fromstring(drawing.inline())
-    assert image.get("alt") == drawing.words == block_in_words(RICH)
+    assert image.get("alt") == drawing.words == describe_block(RICH)
     assert (alone.tag, live.tag) == ("{http://www.w3.org/2000/svg}svg", "svg")
     background = alone[1]                               # after the title
     assert len(list(alone.iter())) == len(list(live.iter())) + 1

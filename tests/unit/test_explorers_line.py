@@ -18,13 +18,13 @@ def test_the_drawn_line_has_the_slope_and_the_shift(state):
     unit = width / 20                                                      # the frame reaches from −10 to 10
     assert (y0 - y1) / (x1 - x0) == pytest.approx(state.slope) and (x0, x1) == (left, left + width)
     assert (y0 + y1) / 2 == top + height / 2 - unit * state.shift
-    assert line.equation(state) in texts(drawing) and words(next(drawing.iter("title"))) == line.line_in_words(state)
+    assert line.equation(state) in texts(drawing) and words(next(drawing.iter("title"))) == line.describe_line(state)
 
 
 @pytest.mark.parametrize("state, words", [(State(2, -1), "y = 2 · x − 1: it rises"), (State(-3, 4), "y = −3 · x + 4: it falls"),
                                           (State(0, 2), "is level, and meets the y axis at 2.")])
 def test_the_line_is_described_in_words(state, words):
-    assert words in line.line_in_words(state)
+    assert words in line.describe_line(state)
 
 
 @pytest.mark.parametrize("state, equation", [(State(), "y = 1 · x + 0"), (State(-2, -5), "y = −2 · x − 5"), (State(0, 3), "y = 0 · x + 3")])
@@ -33,7 +33,7 @@ def test_the_equation_is_written_with_its_signs(state, equation):
 
 
 def test_the_presets_are_what_their_names_say():
-    words = {name: line.line_in_words(state) for name, state in line.PRESETS.items()}
+    words = {name: line.describe_line(state) for name, state in line.PRESETS.items()}
     assert "it rises" in words["Rising"] and "it falls" in words["Falling"] and "it is level" in words["Flat"] and len(words) == 3
     assert LineExplorer().lab.state == State(slope=1, shift=0)
 
