@@ -58,7 +58,7 @@ def network_maps(network: NetworkCount) -> Drawing:
         rows.append(svg_text(_TEXT, middle - (4 if part.words else -4), f"{part.name}: ", size=13, bold_end=words))
         if part.words:
             rows.append(svg_text(_TEXT, middle + 13, part.words, size=12, colour=MUTED))
-    return Drawing("".join(rows), describe_maps(network), WIDTH, HEIGHT)
+    return Drawing("".join(rows), describe_maps(network.name, parts), WIDTH, HEIGHT)
 
 
 def network_shares(network: NetworkCount) -> Drawing:
@@ -82,17 +82,17 @@ def network_shares(network: NetworkCount) -> Drawing:
             else:
                 rows.append(svg_text(_BAR_LEFT, y + 8, "none", size=12, colour=MUTED))
     drawn = [f'<path d="{bars[kind]}" fill="{colour}" stroke="{INK}" stroke-width="0.5"/>' for kind, colour in SHARES]
-    return Drawing("".join(rows + drawn), describe_shares(network), WIDTH, HEIGHT)
+    return Drawing("".join(rows + drawn), describe_shares(network, parts), WIDTH, HEIGHT)
 
 
-def describe_maps(network: NetworkCount) -> str:
-    """The maps in words."""
-    return f"{network.name}: " + "; ".join(
-        f"{part.name} {format_shape(part.output)}{f', {part.words}' if part.words else ''}" for part in parts_of(network)) + "."
+def describe_maps(name: str, parts: list[Part]) -> str:
+    """The maps of the network of this name in words."""
+    return f"{name}: " + "; ".join(
+        f"{part.name} {format_shape(part.output)}{f', {part.words}' if part.words else ''}" for part in parts) + "."
 
 
-def describe_shares(network: NetworkCount) -> str:
-    """The shares in words."""
+def describe_shares(network: NetworkCount, parts: list[Part]) -> str:
+    """The shares of the network's parts in words."""
     return f"{network.name}, shares of parameters, multiply–accumulates and memory in training: " + "; ".join(
         f"{part.name} {percent(part.parameters / network.parameters)}, {percent(part.macs / network.macs)}, "
-        f"{percent(part.saved / network.saved_for_backward)}" for part in parts_of(network)) + "."
+        f"{percent(part.saved / network.saved_for_backward)}" for part in parts) + "."

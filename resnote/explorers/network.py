@@ -56,6 +56,14 @@ PRESETS = {
 }
 
 
+def _alone(state: State) -> State:
+    """The network of a state, whatever its images and batches."""
+    return replace(state, side=SIDES[0], batch=1)
+
+
+NAMES = {_alone(preset): name for name, preset in PRESETS.items()}
+
+
 class Numbers(NamedTuple):
     """The network described and counted, and the state that it belongs to."""
 
@@ -67,10 +75,8 @@ class Numbers(NamedTuple):
 def architecture(state: State) -> Architecture:
     """The network of a state: of 1,000 classes behind the large stem, of 10 behind the small one."""
     blocks = tuple(filter(None, (state.stage_1, state.stage_2, state.stage_3, state.stage_4)))
-    name = next((name for name, preset in PRESETS.items() if replace(state, side=preset.side, batch=preset.batch) == preset),
-                "This network")
-    return Architecture(name, state.block, blocks, state.width, state.groups, state.group_width, state.version, SHORTCUT_OPTIONS[state.shortcut],
-                        state.stem, classes=1000 if state.stem == "7x7" else 10)
+    return Architecture(NAMES.get(_alone(state), "This network"), state.block, blocks, state.width, state.groups, state.group_width,
+                        state.version, SHORTCUT_OPTIONS[state.shortcut], state.stem, classes=1000 if state.stem == "7x7" else 10)
 
 
 def totals_table(numbers: Numbers) -> str:
