@@ -22,7 +22,7 @@ from resnote.training import Progress, fit, one_thread
 
 HIDDEN_LAYERS, UNITS, CLASSES, EPS = 3, 32, 10, 1e-5
 STEPS, TRAINED_WITH = 200, 64                  # one batch passes for each training step
-UNIT = 26                                      # of the first layer, whose statistics are drawn
+SHOWN_UNIT = 26                                      # of the first layer, whose statistics are drawn
 
 
 class Experiment(NamedTuple):
@@ -175,7 +175,7 @@ def eval_mode(momentum: str, batch_size: int, seen: int, learning: bool, order: 
 @one_thread()
 def population() -> Tensor:
     """Mean and variance over all training images of the drawn unit, after each step, (2, 201)."""
-    x = experiment().train_images @ experiment().weights[0][:, UNIT].T
+    x = experiment().train_images @ experiment().weights[0][:, SHOWN_UNIT].T
     return torch.stack([x.mean(0), x.var(0, correction=0)])
 
 
@@ -194,7 +194,7 @@ def _right(scores, labels) -> int:
 
 def walks(momentum: str, batch_size: int, learning: bool) -> list[tuple[list, list, list]]:
     """Mean and variance of the drawn unit: of each batch that passes, running, and of all training images."""
-    unit = slice(None), 0, UNIT
+    unit = slice(None), 0, SHOWN_UNIT
     batches = batch_statistics(batch_size, learning)[:, *unit].T.tolist()
     running = running_statistics(momentum, batch_size, learning)[:, *unit].T.tolist()
     target = population() if learning else population()[:, -1:].expand(-1, STEPS + 1)

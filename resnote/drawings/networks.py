@@ -58,7 +58,7 @@ def network_maps(network: NetworkCount) -> Drawing:
         rows.append(svg_text(_TEXT, middle - (4 if part.words else -4), f"{part.name}: ", size=13, bold_end=words))
         if part.words:
             rows.append(svg_text(_TEXT, middle + 13, part.words, size=12, colour=MUTED))
-    return Drawing("".join(rows), describe_maps(network.name, parts), WIDTH, HEIGHT)
+    return Drawing("".join(rows), describe_maps(network, parts), WIDTH, HEIGHT)
 
 
 def network_shares(network: NetworkCount) -> Drawing:
@@ -85,9 +85,9 @@ def network_shares(network: NetworkCount) -> Drawing:
     return Drawing("".join(rows + drawn), describe_shares(network, parts), WIDTH, HEIGHT)
 
 
-def describe_maps(name: str, parts: list[Part]) -> str:
-    """The maps of the network of this name in words."""
-    return f"{name}: " + "; ".join(
+def describe_maps(network: NetworkCount, parts: list[Part]) -> str:
+    """The maps of the network's parts in words."""
+    return f"{network.name}: " + "; ".join(
         f"{part.name} {format_shape(part.output)}{f', {part.words}' if part.words else ''}" for part in parts) + "."
 
 

@@ -12,7 +12,7 @@ from resnote.drawings.kit import WIDTH
 from resnote.explorers.base import Choice, Column, Columns, Explorer, Line, Slider, Steps, Switch
 from resnote.text import SCROLLS, format_bytes
 
-SHORTCUT_OPTIONS = {
+SHORTCUT_ARGUMENTS = {
     "identity": {"shortcut": "identity"},
     "zero-pad": {"shortcut": "zero-pad"},
     "projection 1×1": {"shortcut": "projection"},
@@ -65,9 +65,9 @@ def count(state: State) -> tuple[BlockCount, BlockCount]:
               "batch_norm": state.batch_norm, "strict": False}
     return (
         counting.basic_block(state.basic_in, state.basic_width, state.basic_out,
-                             **shared, **SHORTCUT_OPTIONS[state.basic_shortcut]),
+                             **shared, **SHORTCUT_ARGUMENTS[state.basic_shortcut]),
         counting.bottleneck(state.bottleneck_in, state.bottleneck_width, state.bottleneck_out,
-                            **shared, **SHORTCUT_OPTIONS[state.bottleneck_shortcut]),
+                            **shared, **SHORTCUT_ARGUMENTS[state.bottleneck_shortcut]),
     )
 
 
@@ -123,7 +123,7 @@ class BottleneckExplorer(Explorer):
     controls = {
         **{f"{block}_{name}": control for block in ("basic", "bottleneck") for name, control in (
             ("in", Slider("input channels", 1, 512)), ("width", Slider("width", 1, 512)),
-            ("out", Slider("output channels", 1, 512)), ("shortcut", Choice("shortcut", tuple(SHORTCUT_OPTIONS))))},
+            ("out", Slider("output channels", 1, 512)), ("shortcut", Choice("shortcut", tuple(SHORTCUT_ARGUMENTS))))},
         "kernel_size": Slider("kernel", 1, 7), "side": Steps("image side", SIDES),
         "bias": Switch("bias"), "batch_norm": Switch("batch norm")}
     layout = (

@@ -13,7 +13,7 @@ from resnote.resnets import Architecture, NetworkCount
 from resnote.text import SCROLLS, format_bytes
 
 SIDES = (8, 14, 16, 28, 32, 48, 64, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
-SHORTCUT_OPTIONS = {"A, zeros": "zero-pad", "B, projection": "projection"}
+OPTIONS = {"A, zeros": "zero-pad", "B, projection": "projection"}
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,12 @@ PRESETS = {
 
 
 def _alone(state: State) -> State:
-    """The network of a state, whatever its images and batches."""
-    return replace(state, side=SIDES[0], batch=1)
+    """The state with image and batch set aside, and what only bottlenecks have: the states of one network become equal."""
+    state = replace(state, side=SIDES[0], batch=1)
+    return state if state.block == "bottleneck" else replace(state, groups=1, group_width=64, version="v1.5")
 
 
-NAMES = {_alone(preset): name for name, preset in PRESETS.items()}
+_NAMES = {_alone(preset): name for name, preset in PRESETS.items()}
 
 
 class Numbers(NamedTuple):
@@ -75,8 +76,8 @@ class Numbers(NamedTuple):
 def architecture(state: State) -> Architecture:
     """The network of a state: of 1,000 classes behind the large stem, of 10 behind the small one."""
     blocks = tuple(filter(None, (state.stage_1, state.stage_2, state.stage_3, state.stage_4)))
-    return Architecture(NAMES.get(_alone(state), "This network"), state.block, blocks, state.width, state.groups, state.group_width,
-                        state.version, SHORTCUT_OPTIONS[state.shortcut], state.stem, classes=1000 if state.stem == "7x7" else 10)
+    return Architecture(_NAMES.get(_alone(state), "This network"), state.block, blocks, state.width, state.groups, state.group_width,
+                        state.version, OPTIONS[state.shortcut], state.stem, classes=1000 if state.stem == "7x7" else 10)
 
 
 def totals_table(numbers: Numbers) -> str:
@@ -108,7 +109,7 @@ class NetworkExplorer(Explorer):
         **{f"stage_{n}": Slider(f"blocks of stage {n}", 0 if n == 4 else 1, 36) for n in (1, 2, 3, 4)},
         "width": Steps("width of stage 1", (4, 8, 16, 24, 32, 48, 64, 80, 96, 128)), "groups": Steps("groups", (1, 2, 4, 8, 16, 32, 64)),
         "group_width": Steps("channels a group", (1, 2, 4, 8, 16, 32, 64, 128, 256)),
-        "version": Choice("version", resnets.VERSIONS), "shortcut": Choice("shortcut", tuple(SHORTCUT_OPTIONS)),
+        "version": Choice("version", resnets.VERSIONS), "shortcut": Choice("shortcut", tuple(OPTIONS)),
         "stem": Choice("stem", resnets.STEMS), "side": Steps("image side", SIDES),
         "batch": Steps("images a batch", (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024))}
     layout = (

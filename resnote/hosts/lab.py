@@ -13,7 +13,7 @@ import ipywidgets as widgets
 
 from resnote.explorers.base import Choice, Column, Columns, Explorer, Line, Slider, Steps, cannot_draw, words_of
 from resnote.hosts.at_once import AtOnce
-from resnote.hosts.names import GROUP, NAMED, REGION, STEPS, ControlNames
+from resnote.hosts.names import GROUP, NAMED, REGION, STEPPED, ControlNames
 from resnote.hosts.saved import KeepsStill, bundle
 
 # One width for every label and one for every control, so that the tracks line up.
@@ -30,7 +30,7 @@ def make(control) -> widgets.Widget:
             return widgets.IntSlider(min=low, max=high, description=label, continuous_update=True, style=_STYLE, layout=_LAYOUT)
         case Steps(label):
             return widgets.SelectionSlider(options=[(control.words(value), value) for value in control.positions], description=label,
-                                           continuous_update=True, style=_STYLE, layout=_LAYOUT).add_class(STEPS)
+                                           continuous_update=True, style=_STYLE, layout=_LAYOUT).add_class(STEPPED)
         case Choice(label, options):
             return widgets.Dropdown(options=list(options), description=label, style=_STYLE, layout=_LAYOUT)
     return widgets.Checkbox(description=control.label, indent=False, layout={"width": "auto", "height": "28px", "margin": "2px 2px 2px 24px"})

@@ -151,17 +151,22 @@ class Explorer {
         section.addEventListener("input", ({ target }) => target.name ? this.move() : target.typing = true);
         section.addEventListener("change", ({ target }) => target.dataset.of && this.type(target));
         section.addEventListener("focusout", ({ target }) => target.dataset.of && this.leave(target));
-        // A finger that comes down on a slider moves it, also where it then scrolls the page: so the slider goes back.
-        section.addEventListener("pointerdown", ({ target }) => this.held = target.value);
-        section.addEventListener("pointercancel", ({ target }) => {
-            if (target.type !== "range") return;
-            target.value = this.held;
-            this.move();
-        });
+        for (const slider of section.querySelectorAll(".control [type=range]")) this.holdStill(slider);
         for (const button of section.querySelectorAll(".presets button"))
             button.onclick = () => ask(this, { preset: button.textContent });
         section.querySelector(".copy").onclick = () => this.copy();
         new ResizeObserver(([{ borderBoxSize: [size] }]) => requestAnimationFrame(() => this.keepHeight(size))).observe(section);
+    }
+
+    // A finger that comes down on a slider moves it at once, also where it then scrolls the page: so the slider goes back.
+    holdStill(slider) {
+        let before;
+        slider.addEventListener("pointerdown", ({ isPrimary }) => { if (isPrimary) before = slider.value; });
+        slider.addEventListener("pointercancel", ({ isPrimary }) => {
+            if (!isPrimary || slider.value === before) return;
+            slider.value = before;
+            this.move();
+        });
     }
 
     // What stands below stays where it is: the box grows with its longest sentence, and shrinks only when it becomes wider or narrower.

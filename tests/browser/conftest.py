@@ -74,7 +74,7 @@ def open_lesson(browser, lab, served):
     """A function (name, run) → Notebook, the same until another name is asked for: one page of JupyterLab shows all.
 
     With ``run`` the saved notebook is trusted, and only the cells that tests look at are run: nbval compares the outputs of
-    all. Without, none is run. A copy is opened, since JupyterLab saves what it shows. Where a lesson
+    all. Without, none is run. A copy is opened, and may be saved. Where a lesson
     cannot be run, the first test that asks for it fails, and the others are skipped.
     """
     page, shown, failed = browser.new_page(viewport={"width": 1400, "height": 1000}), {}, set()

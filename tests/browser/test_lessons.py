@@ -413,7 +413,7 @@ def test_presets_follow_an_illegal_setting_and_every_switch_and_shortcut_counts(
         state = replace(state, **{field: True})
         explorer.assert_shows(state)
     for field in ("basic_shortcut", "bottleneck_shortcut"):
-        for shortcut in bottleneck.SHORTCUT_OPTIONS:
+        for shortcut in bottleneck.SHORTCUT_ARGUMENTS:
             explorer.choose(field, shortcut)
             state = replace(state, **{field: shortcut})
             explorer.assert_shows(state)

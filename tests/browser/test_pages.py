@@ -213,8 +213,9 @@ def test_axe_finds_nothing_in_light_nor_dark_and_no_page_is_wider_than_its_windo
 
 
 @pytest.mark.thorough
-def test_on_a_phone_the_numbers_of_a_network_are_in_view(opened):
-    page = opened("06_resnet")
+@pytest.mark.parametrize("lesson", ["03_bottleneck", "06_resnet"])
+def test_on_a_phone_the_numbers_of_the_table_are_in_view(opened, lesson):
+    page = opened(lesson)
     page.set_viewport_size({"width": 360, "height": 700})
     assert page.locator(".explorer td").evaluate_all("all => all.every(each => each.getBoundingClientRect().right <= innerWidth)")
     page.set_viewport_size({"width": 1400, "height": 1000})
@@ -251,10 +252,15 @@ def test_a_finger_moves_a_slider_on_a_phone_but_not_when_it_scrolls_the_page(fre
     middle = box["y"] + box["height"] / 2
     swipe(page, [(box["x"] + 9 + step * (box["width"] - 12) / 10, middle) for step in range(11)])
     explorer.assert_shows(replace(explorer.kind.setting(), bottleneck_width=512))
-    before = page.evaluate("scrollY")
-    swipe(page, [(box["x"] + box["width"] / 2, middle - 20 * step) for step in range(8)])       # a finger that scrolls the page
-    page.wait_for_function("before => scrollY > before + 50", arg=before)
-    explorer.assert_shows(replace(explorer.kind.setting(), bottleneck_width=512))
+    slider.evaluate("slider => { slider.moves = 0; slider.oninput = () => ++slider.moves; }")
+    for number, drift in enumerate((0, 5)):                 # a finger that scrolls the page, a crooked one, too
+        slider.scroll_into_view_if_needed()
+        box, before = slider.bounding_box(), page.evaluate("scrollY")
+        swipe(page, [(box["x"] + box["width"] / 2 + drift * step, box["y"] + 18 - 20 * step) for step in range(8)])
+        page.wait_for_function("before => scrollY > before + 50", arg=before)
+        expect(slider).to_have_value("512")
+        assert slider.evaluate("slider => slider.moves") > number         # it had come down on the slider
+        explorer.assert_shows(replace(explorer.kind.setting(), bottleneck_width=512))
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 

@@ -42,6 +42,7 @@ def run_widgets(notebook, lesson):
 def save(notebook):
     """File → Save Notebook, to its end: a save begun while another is under way can ask whether the file changed on disk."""
     notebook.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+    assert not notebook.page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty")
 
 
 def trust(notebook):

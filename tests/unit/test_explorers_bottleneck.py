@@ -15,7 +15,7 @@ from resnote import blocks
 from resnote.drawings.blocks import HEIGHT, block_diagram
 from resnote.explorers import BottleneckExplorer
 from resnote.explorers import bottleneck as lesson
-from resnote.explorers.bottleneck import PRESETS, SHORTCUT_OPTIONS, State
+from resnote.explorers.bottleneck import PRESETS, SHORTCUT_ARGUMENTS, State
 
 pytestmark = pytest.mark.subject("BottleneckExplorer", needs=["explorers"])
 
@@ -28,7 +28,7 @@ def module_numbers(kind, in_channels, width, out_channels, kernel_size, bias, ba
     try:
         with torch.device("meta"):
             block = kind(in_channels, width, out_channels, kernel_size=kernel_size, bias=bias,
-                         batch_norm=batch_norm, **SHORTCUT_OPTIONS[shortcut])
+                         batch_norm=batch_norm, **SHORTCUT_ARGUMENTS[shortcut])
     except ValueError:
         return None
     weights = sum(m.weight.numel() for m in block.modules() if isinstance(m, torch.nn.Conv2d))

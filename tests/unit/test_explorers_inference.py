@@ -139,8 +139,8 @@ def test_the_explorer_has_order_0_and_another_order_deals_the_same_images_into_o
 def test_the_walk_is_the_drawn_units_and_ends_after_the_batches_seen():
     for learning, step in ((False, modes.STEPS), (True, 17)):
         state = inference.State(batch_size=4, seen=17, learning=learning)
-        x = network(step)[1](modes.experiment().train_images)[:, modes.UNIT]
-        own = modes.training_batches(4)[16] @ network(16 if learning else step)[1].weight[modes.UNIT]
+        x = network(step)[1](modes.experiment().train_images)[:, modes.SHOWN_UNIT]
+        own = modes.training_batches(4)[16] @ network(16 if learning else step)[1].weight[modes.SHOWN_UNIT]
         exact = [(batches[:17], running[:18], populations[:18 if learning else None])
                  for batches, running, populations in modes.walks(state.momentum, 4, learning)]
         for (batches, running, populations), shown, population, batch, start in zip(

@@ -36,6 +36,13 @@ def test_a_network_without_a_name_of_its_own_is_this_network_and_side_and_batch_
     assert numbers(side=112, batch=1).architecture.name == "ResNet-50"
 
 
+@pytest.mark.parametrize("setting", [{"groups": 64}, {"group_width": 256}, {"version": "v1"}])
+def test_what_only_bottlenecks_have_changes_no_other_network(setting):
+    changed, without = (NetworkExplorer.numbers(NetworkExplorer.setting("ResNet-34", **each)) for each in (setting, {}))
+    assert changed.architecture.name == "ResNet-34" and NetworkExplorer.draw(changed) == NetworkExplorer.draw(without)
+    assert numbers(**setting).architecture.name != "ResNet-50"
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_maps_are_drawn_to_scale(name):
     counted = NetworkExplorer.numbers(PRESETS[name]).count
