@@ -11,9 +11,9 @@ Beside them, the same explorers on a web page (`page-…`), which need no kernel
 ways alternate, a dozen moves each in a row, so that a busy moment of the machine falls on all of them. They do not alternate
 at every move, because JupyterLab 4.6 keeps a toolbar of each cell that was active (jupyterlab/jupyterlab#19370): after 180
 changes of the cell the page held 15 MB more than before, and paused ever longer to collect garbage. The order of the ways
-is drawn anew each round and each run: JupyterLab's page pauses for garbage once in 40 to 70 moves of any way, the floor among them, and
-in a fixed order the same way met each pause. A p95 of few moves is chance: of 60 moves, three pauses decide it. Then a fast
-hand: from the release of a drag across the whole range to its last picture.
+is drawn anew each round and each run: JupyterLab's page pauses for garbage once in 40 to 70 moves of any way, the floor
+among them, and in a fixed order the same way met each pause. A p95 of few moves is chance: of 60 moves, three pauses decide
+it. Then a fast hand: from the release of a drag across the whole range to its last picture.
 """
 
 from __future__ import annotations

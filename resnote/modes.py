@@ -22,7 +22,7 @@ from resnote.training import Progress, fit, one_thread
 
 HIDDEN_LAYERS, UNITS, CLASSES, EPS = 3, 32, 10, 1e-5
 STEPS, TRAINED_WITH = 200, 64                  # one batch passes for each training step
-SHOWN_UNIT = 26                                      # of the first layer, whose statistics are drawn
+SHOWN_UNIT = 26                                # of the first layer, whose statistics are drawn
 
 
 class Experiment(NamedTuple):

@@ -57,9 +57,9 @@ PRESETS = {
 
 
 def _alone(state: State) -> State:
-    """The state with image and batch set aside, and what only bottlenecks have: the states of one network become equal."""
-    state = replace(state, side=SIDES[0], batch=1)
-    return state if state.block == "bottleneck" else replace(state, groups=1, group_width=64, version="v1.5")
+    """The state but for image and batch, and for what only bottlenecks have: the states of one network become equal."""
+    aside = ("side", "batch") if state.block == "bottleneck" else ("side", "batch", "groups", "group_width", "version")
+    return replace(state, **{name: getattr(State, name) for name in aside})
 
 
 _NAMES = {_alone(preset): name for name, preset in PRESETS.items()}

@@ -12,7 +12,7 @@ import anywidget
 NAMED = "resnote-named"          # classes: the whole explorer or question,
 GROUP = "resnote-group"          # a column whose heading, in bold, belongs to its controls' names,
 QUESTION = "resnote-question"    # the words that are the name of the choices below them,
-STEPPED = "resnote-steps"          # a slider over chosen values: its readout is no place to type, whatever it looks like,
+STEPPED = "resnote-steps"        # a slider over chosen values: its readout is no place to type, whatever it looks like,
 REGION = "resnote-region"        # and what is read out when it changes; it stays while its content is replaced
 
 

@@ -15,8 +15,8 @@ moves. By hand, from the root of the repository::
         notebook.settle()
         screenshot(page, "screenshots/start_dark_800.png")
 
-What is saved is written to the folder that JupyterLab shows: give `running_lab` a copy of whatever must not change. Times are in
-seconds, except latencies, which are in milliseconds.
+What is saved is written to the folder that JupyterLab shows: give `running_lab` a copy of whatever must not change. Times
+are in seconds, except latencies, which are in milliseconds.
 """
 
 import json
